@@ -1,0 +1,171 @@
+//! The command line. The only reader of arguments; what they mean for the program is decided in `main`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use vipscope::server::BasePath;
+use vipscope_shared::model::{IpFamily, ProxyMode};
+use vipscope_shared::proxy::Format;
+
+/// Where every Kubernetes Service VIP goes: a live dashboard.
+#[derive(Debug, Parser)]
+#[command(name = "vipscope", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Dashboard and API (the default)
+    Serve(ServeArgs),
+    /// The embedded Kubernetes API server alone, for kubectl
+    Sandbox(SandboxArgs),
+    /// The rules that kube-proxy programs on a node, from a file of Kubernetes objects
+    Rules(RulesArgs),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// `--source`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceArg {
+    Auto,
+    InCluster,
+    Kubeconfig,
+    Sandbox,
+    File(PathBuf),
+}
+
+impl FromStr for SourceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SourceArg, String> {
+        match text {
+            "auto" => Ok(SourceArg::Auto),
+            "in-cluster" => Ok(SourceArg::InCluster),
+            "kubeconfig" => Ok(SourceArg::Kubeconfig),
+            "sandbox" => Ok(SourceArg::Sandbox),
+            _ => match text.strip_prefix("file:").filter(|path| !path.is_empty()) {
+                Some(path) => Ok(SourceArg::File(path.into())),
+                None => Err("expected auto, in-cluster, kubeconfig, sandbox or file:PATH".to_owned()),
+            },
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address of the dashboard
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7411")]
+    pub listen: SocketAddr,
+    /// auto | in-cluster | kubeconfig | sandbox | file:PATH. `auto` takes the first that is there
+    #[arg(long, default_value = "auto")]
+    pub source: SourceArg,
+    /// Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long)]
+    pub context: Option<String>,
+    /// Watch only these namespaces (for viewers without cluster-wide rights)
+    #[arg(long, value_name = "NS", num_args = 1..)]
+    pub namespace: Vec<String>,
+    /// Path below which everything is served, e.g. /vipscope
+    #[arg(long, default_value = "/")]
+    pub base_path: BasePath,
+    /// Origins whose pages may show the dashboard in a frame
+    #[arg(long, value_name = "ORIGIN", num_args = 1..)]
+    pub frame_ancestors: Vec<String>,
+    /// Host names by which the dashboard may be reached, beside loopback's
+    #[arg(long, value_name = "HOST", num_args = 1..)]
+    pub allowed_host: Vec<String>,
+    /// Origins whose pages may use the API
+    #[arg(long, value_name = "ORIGIN", num_args = 1..)]
+    pub allowed_origin: Vec<String>,
+    /// Allow --listen on an address that others can reach. There is no login: they will see the cluster
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// Address of the sandbox's Kubernetes API, for kubectl
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub sandbox_listen: SocketAddr,
+    #[command(flatten)]
+    pub sandbox: SandboxOptions,
+    /// Format of the log on standard error; its level comes from $RUST_LOG (default: info)
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Address of the API; loopback only
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7412")]
+    pub listen: SocketAddr,
+    /// Write a kubeconfig for it to this file
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig_out: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: SandboxOptions,
+    /// Format of the log on standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SandboxOptions {
+    /// Sandbox without demo content and churn
+    #[arg(long)]
+    pub empty: bool,
+    /// Seed of the sandbox's churn, to repeat it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// kube-proxy mode of the sandbox's nodes
+    #[arg(long, value_name = "MODE", default_value = "iptables", value_parser = proxy_mode)]
+    pub proxy_mode: ProxyMode,
+}
+
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    /// Kubernetes objects as JSON or YAML, e.g. of `kubectl get svc,endpointslices,nodes,cm -A -o json`; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub cluster: PathBuf,
+    /// Name of the node
+    #[arg(long)]
+    pub node: String,
+    /// ipv4 | ipv6
+    #[arg(long, default_value = "ipv4", value_parser = ip_family)]
+    pub family: IpFamily,
+    /// userspace | iptables | nftables | ipvs [default: the mode of the node's kube-proxy]
+    #[arg(long, value_parser = proxy_mode)]
+    pub mode: Option<ProxyMode>,
+    /// kube-proxy's config.conf, instead of the one in the ConfigMap kube-system/kube-proxy
+    #[arg(long, value_name = "FILE")]
+    pub proxy_config: Option<PathBuf>,
+    /// native (for iptables-restore --noflush or nft -f) | recorded | json | ipvsadm
+    #[arg(long, default_value = "native", value_parser = rules_format)]
+    pub format: Format,
+    /// Adds the jumps from built-in chains, for an empty network namespace
+    #[arg(long)]
+    pub jumps: bool,
+}
+
+fn ip_family(text: &str) -> Result<IpFamily, String> {
+    let found = IpFamily::BOTH.into_iter().find(|family| family.as_str().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| "expected ipv4 or ipv6".to_owned())
+}
+
+fn rules_format(text: &str) -> Result<Format, String> {
+    text.parse().map_err(|()| "expected native, recorded, json or ipvsadm".to_owned())
+}
+
+fn proxy_mode(text: &str) -> Result<ProxyMode, String> {
+    text.parse().map_err(|()| "expected userspace, iptables, nftables or ipvs".to_owned())
+}

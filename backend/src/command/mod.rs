@@ -1,0 +1,18 @@
+//! The engine on the command line: one file per command. In: files and flags. Out: text on standard output, warnings on
+//! standard error; bad input is an error of one line, for which `main` exits with 2.
+
+mod cluster_file;
+pub mod rules;
+
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Result};
+
+/// To standard output; a reader that has gone away, such as `head`, is no error.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("can't write to standard output"),
+    }
+}

@@ -1,0 +1,5 @@
+//! vipscope as a library, so that its parts can be tested without a process.
+
+pub mod cluster;
+pub mod sandbox;
+pub mod server;

@@ -1,0 +1,347 @@
+//! The kubelets of all nodes in one task: pods start, become ready, fail, heal and stop, each after a while.
+//!
+//! What a pod needs next is a pure function of its object ([`next_step`]); the task only waits and then does it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use vipscope_shared::model::Key;
+
+use super::object::{self, Object};
+use super::objects::{self, Part};
+use super::resources::Type;
+use super::store::{Store, Transaction};
+
+/// `false` on a pod keeps it from being ready.
+pub const READY_ANNOTATION: &str = "vipscope.dev/ready";
+/// `true` on a pod makes its containers crash.
+pub const CRASH_ANNOTATION: &str = "vipscope.dev/crash";
+/// How many seconds a deleted pod goes on serving.
+pub const DRAIN_ANNOTATION: &str = "vipscope.dev/drain-seconds";
+
+const DRAIN: Duration = Duration::from_secs(6);
+
+/// What a kubelet does to a pod next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Accept it: ContainerCreating.
+    Accept,
+    /// Give it an address and start its containers.
+    Start,
+    BecomeReady,
+    FailProbe,
+    Crash,
+    /// Containers run again after a crash.
+    Restart,
+    /// Its containers have stopped.
+    Stop,
+}
+
+/// The next step of a pod and how long it takes; `None` if it is as it should be, or not on a node.
+fn next_step(pod: &Value) -> Option<(Duration, Step)> {
+    let millis = Duration::from_millis;
+    let phase = object::text(pod, "/status/phase");
+    if object::text(pod, "/spec/nodeName").is_empty() || matches!(phase, "Succeeded" | "Failed") {
+        return None;
+    }
+    if object::is_terminating(pod) {
+        return Some((drain(pod), Step::Stop));
+    }
+    let statuses = object::list(pod, "/status/containerStatuses");
+    if phase != "Running" {
+        return Some(if statuses.is_empty() {
+            (millis(0), Step::Accept)
+        } else {
+            (millis(500), Step::Start)
+        });
+    }
+    let crashing = object::annotation(pod, CRASH_ANNOTATION) == Some("true");
+    let crashed = statuses.iter().any(|status| status["state"]["waiting"].is_object());
+    if crashing != crashed {
+        return Some(if crashing { (millis(100), Step::Crash) } else { (millis(800), Step::Restart) });
+    }
+    let wants_ready = !crashing && object::annotation(pod, READY_ANNOTATION) != Some("false");
+    match (wants_ready, super::controllers::is_ready(pod)) {
+        (true, false) => Some((millis(1200), Step::BecomeReady)),
+        (false, true) => Some((millis(100), Step::FailProbe)),
+        _ => None,
+    }
+}
+
+/// How long a terminating pod keeps serving: never longer than its grace period.
+fn drain(pod: &Value) -> Duration {
+    let asked = object::annotation(pod, DRAIN_ANNOTATION).and_then(|text| text.parse().ok());
+    let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(30);
+    asked.map_or(DRAIN, Duration::from_secs).min(Duration::from_secs(grace))
+}
+
+/// What is due when, by the uid of the pod.
+#[derive(Debug, Default)]
+struct Agenda {
+    due: BTreeSet<(Instant, String)>,
+    steps: BTreeMap<String, (Instant, Step, Key)>,
+}
+
+impl Agenda {
+    /// Plans the pod's next step, unless it is planned already.
+    fn plan(&mut self, pod: &Object) {
+        let uid = object::uid(pod).to_owned();
+        let next = next_step(pod);
+        let planned = self.steps.get(&uid).map(|(_, step, _)| *step);
+        if planned.is_some() && planned == next.map(|(_, step)| step) {
+            return;
+        }
+        self.forget(&uid);
+        if let Some((delay, step)) = next {
+            let at = Instant::now() + delay;
+            self.due.insert((at, uid.clone()));
+            self.steps.insert(uid, (at, step, object::key(pod)));
+        }
+    }
+
+    fn forget(&mut self, uid: &str) {
+        if let Some((at, ..)) = self.steps.remove(uid) {
+            self.due.remove(&(at, uid.to_owned()));
+        }
+    }
+
+    /// When something is due; far away if nothing is planned.
+    fn next(&self) -> Instant {
+        self.due.first().map_or_else(|| Instant::now() + Duration::from_secs(3600), |(at, _)| *at)
+    }
+
+    fn take_due(&mut self) -> Vec<(String, Step, Key)> {
+        let now = Instant::now();
+        let mut taken = Vec::new();
+        while let Some((at, uid)) = self.due.first().cloned()
+            && at <= now
+        {
+            self.due.remove(&(at, uid.clone()));
+            if let Some((_, step, key)) = self.steps.remove(&uid) {
+                taken.push((uid, step, key));
+            }
+        }
+        taken
+    }
+}
+
+/// Runs until `stop`.
+pub async fn run(store: Arc<Store>, stop: CancellationToken) {
+    let mut changed = store.subscribe();
+    let mut agenda = Agenda::default();
+    // Before any event that can be remembered: begins with a look at everything.
+    let mut seen = 0;
+    loop {
+        changed.mark_unchanged();
+        seen = follow(&store, seen, &mut agenda);
+        for (uid, step, key) in agenda.take_due() {
+            store.write(|tx| act(tx, &key, &uid, step));
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            result = changed.changed() => if result.is_err() { return },
+            () = tokio::time::sleep_until(agenda.next()) => {}
+        }
+    }
+}
+
+fn follow(store: &Store, seen: u64, agenda: &mut Agenda) -> u64 {
+    let Ok((events, now)) = store.events_after(Type::Pods, seen, usize::MAX) else {
+        let (objects, revision) = store.list(Type::Pods, "", None, None).unwrap_or_default();
+        *agenda = Agenda::default();
+        objects.iter().for_each(|pod| agenda.plan(pod));
+        return revision;
+    };
+    for event in events {
+        match (&event.before, &event.after) {
+            (_, Some(pod)) => agenda.plan(pod),
+            (Some(gone), None) => agenda.forget(object::uid(gone)),
+            (None, None) => {}
+        }
+    }
+    now
+}
+
+/// Does a step, if it still is the pod's next one.
+fn act(tx: &mut Transaction<'_>, key: &Key, uid: &str, step: Step) {
+    let Some(pod) = tx.get(Type::Pods, key).cloned() else { return };
+    if object::uid(&pod) != uid || next_step(&pod).map(|(_, step)| step) != Some(step) {
+        return;
+    }
+    let stamp = tx.clock.stamp();
+    let address = if step == Step::Start { address(tx, &pod) } else { None };
+    if step == Step::Stop {
+        objects::stop_pod(tx, key);
+        return;
+    }
+    let host = node_ip(tx, object::text(&pod, "/spec/nodeName"));
+    let _ = objects::modify(tx, Type::Pods, key, Part::Status, |pod| {
+        let mut status = pod["status"].take();
+        match step {
+            Step::Accept => accept(pod, &mut status, &stamp, &host),
+            Step::Start => {
+                status["phase"] = "Running".into();
+                if let Some(ip) = address {
+                    status["podIP"] = ip.to_string().into();
+                    status["podIPs"] = json!([{ "ip": ip.to_string() }]);
+                }
+                run_containers(&mut status, &stamp);
+            }
+            Step::Restart => run_containers(&mut status, &stamp),
+            Step::BecomeReady => set_ready(&mut status, None, &stamp),
+            Step::FailProbe => {
+                let unready = unready_message(&status);
+                set_ready(&mut status, Some(&unready), &stamp);
+            }
+            Step::Crash => crash(&mut status, &stamp),
+            Step::Stop => {}
+        }
+        pod["status"] = status;
+    });
+}
+
+fn accept(pod: &Value, status: &mut Value, stamp: &str, host: &str) {
+    status["phase"] = "Pending".into();
+    status["startTime"] = stamp.into();
+    status["hostIP"] = host.into();
+    status["hostIPs"] = json!([{ "ip": host }]);
+    let containers = object::list(pod, "/spec/containers").iter();
+    let statuses = containers.map(|container| {
+        json!({
+            "name": container["name"], "image": container["image"], "imageID": "", "ready": false, "started": false,
+            "restartCount": 0, "state": { "waiting": { "reason": "ContainerCreating" } },
+        })
+    });
+    status["containerStatuses"] = statuses.collect();
+    status["conditions"] = json!([
+        { "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": stamp },
+        { "type": "Initialized", "status": "True", "lastProbeTime": null, "lastTransitionTime": stamp },
+    ]);
+    let unready = unready_message(status);
+    set_ready(status, Some(&unready), stamp);
+}
+
+fn containers(status: &mut Value) -> &mut [Value] {
+    status["containerStatuses"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default()
+}
+
+fn run_containers(status: &mut Value, stamp: &str) {
+    for container in containers(status) {
+        container["state"] = json!({ "running": { "startedAt": stamp } });
+        container["started"] = true.into();
+        container["containerID"] = "sandbox://none".into();
+    }
+}
+
+fn crash(status: &mut Value, stamp: &str) {
+    for container in containers(status) {
+        let name = object::text(container, "/name").to_owned();
+        let message = format!("back-off 5m0s restarting failed container={name}");
+        container["state"] = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": message } });
+        container["lastState"] =
+            json!({ "terminated": { "exitCode": 1, "reason": "Error", "finishedAt": stamp } });
+        container["started"] = false.into();
+        container["restartCount"] = (container["restartCount"].as_i64().unwrap_or_default() + 1).into();
+    }
+    let unready = unready_message(status);
+    set_ready(status, Some(&unready), stamp);
+}
+
+fn unready_message(status: &Value) -> String {
+    let names: Vec<&str> =
+        object::list(status, "/containerStatuses").iter().map(|one| object::text(one, "/name")).collect();
+    format!("containers with unready status: [{}]", names.join(" "))
+}
+
+/// Sets the conditions Ready and ContainersReady: True, or False with this message.
+fn set_ready(status: &mut Value, unready: Option<&str>, stamp: &str) {
+    for container in containers(status) {
+        container["ready"] = unready.is_none().into();
+    }
+    let conditions = &mut status["conditions"];
+    if !conditions.is_array() {
+        *conditions = json!([]);
+    }
+    for kind in ["Ready", "ContainersReady"] {
+        let mut condition = json!({
+            "type": kind, "status": if unready.is_none() { "True" } else { "False" }, "lastProbeTime": null,
+            "lastTransitionTime": stamp,
+        });
+        if let Some(message) = unready {
+            condition["reason"] = "ContainersNotReady".into();
+            condition["message"] = message.into();
+        }
+        let Some(list) = conditions.as_array_mut() else { return };
+        match list.iter_mut().find(|old| old["type"] == kind) {
+            Some(old) if old["status"] == condition["status"] => {}
+            Some(old) => *old = condition,
+            None => list.push(condition),
+        }
+    }
+}
+
+fn node_ip(tx: &Transaction<'_>, node: &str) -> String {
+    let Some(node) = tx.get(Type::Nodes, &Key::cluster(node)) else { return String::new() };
+    let mut addresses = object::list(node, "/status/addresses").iter();
+    let internal = addresses.find(|address| address["type"] == "InternalIP");
+    internal.map(|address| object::text(address, "/address").to_owned()).unwrap_or_default()
+}
+
+/// An address for a pod: the node's own for host-network pods, else the next free one of the node's CIDR, going round, so that
+/// an address is not used again at once.
+fn address(tx: &mut Transaction<'_>, pod: &Value) -> Option<IpAddr> {
+    let node = object::text(pod, "/spec/nodeName");
+    if pod["spec"]["hostNetwork"] == true {
+        return node_ip(tx, node).parse().ok();
+    }
+    let cidr = tx
+        .get(Type::Nodes, &Key::cluster(node))
+        .map(|node| object::text(node, "/spec/podCIDR").to_owned())?;
+    let (base, length) = cidr.split_once('/')?;
+    let (base, length): (Ipv4Addr, u32) = (base.parse().ok()?, length.parse().ok()?);
+    let size = 1_u32.checked_shl(32_u32.checked_sub(length)?).unwrap_or(u32::MAX);
+    let taken: BTreeSet<String> = tx
+        .keys(Type::Pods, "")
+        .iter()
+        .filter_map(|key| tx.get(Type::Pods, key))
+        .map(|pod| object::text(pod, "/status/podIP").to_owned())
+        .collect();
+    let usable = size.saturating_sub(3).max(1);
+    let used = taken.iter().filter_map(|ip| ip.parse::<Ipv4Addr>().ok()).map(u32::from);
+    let highest = used.filter(|ip| ip.wrapping_sub(u32::from(base)) < size).max();
+    let start = highest.map_or(0, |ip| ip - u32::from(base) - 1);
+    let mut offsets = (start..start + usable).map(|offset| 2 + offset % usable);
+    let ip = |offset: u32| Ipv4Addr::from(u32::from(base) + offset);
+    offsets.find(|offset| !taken.contains(&ip(*offset).to_string())).map(|offset| IpAddr::V4(ip(offset)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_of_a_pod() {
+        let pod = |annotations: Value, status: Value| json!({"metadata": {"annotations": annotations}, "spec": {"nodeName": "a"}, "status": status});
+        let running = |ready: &str, state: Value| json!({"phase": "Running", "conditions": [{"type": "Ready", "status": ready}], "containerStatuses": [{"state": state}]});
+        let up = || json!({"running": {}});
+        let down = || json!({"waiting": {}});
+        let rows = [
+            (pod(json!({}), json!({"phase": "Pending"})), Some(Step::Accept)),
+            (pod(json!({}), json!({"phase": "Pending", "containerStatuses": [{}]})), Some(Step::Start)),
+            (pod(json!({}), running("False", up())), Some(Step::BecomeReady)),
+            (pod(json!({}), running("True", up())), None),
+            (pod(json!({READY_ANNOTATION: "false"}), running("True", up())), Some(Step::FailProbe)),
+            (pod(json!({READY_ANNOTATION: "false"}), running("False", up())), None),
+            (pod(json!({CRASH_ANNOTATION: "true"}), running("True", up())), Some(Step::Crash)),
+            (pod(json!({CRASH_ANNOTATION: "true"}), running("False", down())), None),
+            (pod(json!({}), running("False", down())), Some(Step::Restart)),
+        ];
+        for (pod, expected) in rows {
+            assert_eq!(next_step(&pod).map(|(_, step)| step), expected, "{pod}");
+        }
+    }
+}

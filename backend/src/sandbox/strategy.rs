@@ -1,0 +1,234 @@
+//! What each kind does when an object of it is created or changed: shape check, defaults, validation, allocation.
+
+use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, discovery::v1 as discovery};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use vipscope_shared::admission::FieldError;
+use vipscope_shared::admission::service::{self, Rejected};
+
+use super::errors::Refusal;
+use super::object;
+use super::resources::Type;
+use super::store::Transaction;
+
+/// Checks that every known field has the type that the API gives it. After this, code may index known paths.
+pub fn check_shape(resource: Type, value: &Value) -> Result<(), Refusal> {
+    match resource {
+        Type::Namespaces => shape::<core::Namespace>(resource, value),
+        Type::Nodes => shape::<core::Node>(resource, value),
+        Type::Pods => shape::<core::Pod>(resource, value),
+        Type::Services => shape::<core::Service>(resource, value),
+        Type::Endpoints => shape::<core::Endpoints>(resource, value),
+        Type::ConfigMaps => shape::<core::ConfigMap>(resource, value),
+        Type::Events => shape::<core::Event>(resource, value),
+        Type::EndpointSlices => shape::<discovery::EndpointSlice>(resource, value),
+        Type::Deployments => shape::<apps::Deployment>(resource, value),
+        Type::ReplicaSets => shape::<apps::ReplicaSet>(resource, value),
+    }
+}
+
+fn shape<'de, T: Deserialize<'de>>(resource: Type, value: &'de Value) -> Result<(), Refusal> {
+    T::deserialize(value)
+        .map(|_| ())
+        .map_err(|error| cannot_handle(resource, resource.info().kind, &error.to_string()))
+}
+
+/// 400: the body is not one of the resource's kind.
+pub fn cannot_handle(resource: Type, kind: &str, why: &str) -> Refusal {
+    let info = resource.info();
+    let version = info.api_version();
+    Refusal::bad_request(format!(
+        "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
+        info.kind
+    ))
+}
+
+/// Admits `new`, which replaces `old` if there is one: afterwards it is what is stored.
+pub fn admit(
+    resource: Type,
+    new: &mut Value,
+    old: Option<&Value>,
+    tx: &mut Transaction<'_>,
+) -> Result<(), Refusal> {
+    let errors = match resource {
+        Type::Services => return admit_service(new, old, tx),
+        Type::Namespaces => admit_namespace(new),
+        Type::Pods => admit_pod(new, old),
+        Type::Endpoints => admit_endpoints(new),
+        Type::EndpointSlices => admit_slice(new, old),
+        Type::Deployments | Type::ReplicaSets => admit_workload(resource, new, old),
+        Type::Nodes | Type::ConfigMaps | Type::Events => Vec::new(),
+    };
+    if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(resource, object::name(new), &errors)) }
+}
+
+/// Is the name one that the kind allows?
+pub fn check_name(resource: Type, name: &str) -> Option<FieldError> {
+    match resource {
+        Type::Services | Type::Namespaces => service::dns_label("metadata.name", name),
+        _ => service::dns_subdomain("metadata.name", name),
+    }
+}
+
+fn admit_service(new: &mut Value, old: Option<&Value>, tx: &mut Transaction<'_>) -> Result<(), Refusal> {
+    let (allocations, chance) = tx.allocations();
+    service::admit(new, old, allocations, &mut |bound| chance.below(bound)).map_err(|rejected| match rejected
+    {
+        Rejected::Invalid(errors) => Refusal::invalid(Type::Services, object::name(new), &errors),
+        Rejected::Internal(text) => Refusal::internal(text),
+    })
+}
+
+fn admit_namespace(new: &mut Value) -> Vec<FieldError> {
+    let name = object::name(new).to_owned();
+    new["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+    if !object::is_terminating(new) {
+        new["spec"]["finalizers"] = json!(["kubernetes"]);
+        new["status"]["phase"] = "Active".into();
+    }
+    Vec::new()
+}
+
+fn set_default(value: &mut Value, field: &str, default: impl Into<Value>) {
+    if value.get(field).is_none_or(Value::is_null) {
+        value[field] = default.into();
+    }
+}
+
+fn admit_pod(new: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = pod_spec(&mut new["spec"], "spec");
+    let spec = &mut new["spec"];
+    set_default(spec, "enableServiceLinks", true);
+    if old.is_none() {
+        new["status"] = json!({ "phase": "Pending", "qosClass": "BestEffort" });
+        return errors;
+    }
+    let containers = |pod: &Value| pod["spec"]["containers"].as_array().map_or(0, Vec::len);
+    if old.is_some_and(|old| containers(old) != containers(new)) {
+        let why = "pod updates may not add or remove containers";
+        errors.push(FieldError::forbidden("spec.containers", why));
+    }
+    errors
+}
+
+/// Defaults of a pod's or a template's spec.
+fn pod_spec(spec: &mut Value, path: &str) -> Vec<FieldError> {
+    for (field, default) in
+        [("restartPolicy", "Always"), ("dnsPolicy", "ClusterFirst"), ("schedulerName", "default-scheduler")]
+    {
+        set_default(spec, field, default);
+    }
+    set_default(spec, "terminationGracePeriodSeconds", 30);
+    set_default(spec, "securityContext", json!({}));
+    let mut errors = Vec::new();
+    if object::list(spec, "/containers").is_empty() {
+        errors.push(FieldError::required(format!("{path}.containers")));
+    }
+    let containers = spec["containers"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    for (at, container) in containers.iter_mut().enumerate() {
+        for field in ["name", "image"] {
+            if object::text(container, &format!("/{field}")).is_empty() {
+                errors.push(FieldError::required(format!("{path}.containers[{at}].{field}")));
+            }
+        }
+        let image = object::text(container, "/image");
+        let latest = image.ends_with(":latest") || !image.rsplit('/').next().unwrap_or(image).contains(':');
+        set_default(container, "imagePullPolicy", if latest { "Always" } else { "IfNotPresent" });
+        set_default(container, "terminationMessagePath", "/dev/termination-log");
+        set_default(container, "terminationMessagePolicy", "File");
+        set_default(container, "resources", json!({}));
+        let ports = container.get_mut("ports").and_then(Value::as_array_mut);
+        ports.into_iter().flatten().for_each(|port| set_default(port, "protocol", "TCP"));
+    }
+    errors
+}
+
+fn admit_endpoints(new: &mut Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let subsets = new.get_mut("subsets").and_then(Value::as_array_mut);
+    for (at, subset) in subsets.into_iter().flatten().enumerate() {
+        let (ready, rest) = (object::list(subset, "/addresses"), object::list(subset, "/notReadyAddresses"));
+        if ready.is_empty() && rest.is_empty() {
+            let why = "must specify `addresses` or `notReadyAddresses`";
+            errors.push(FieldError::required_because(format!("subsets[{at}]"), why));
+        }
+        let ports = subset.get_mut("ports").and_then(Value::as_array_mut);
+        ports.into_iter().flatten().for_each(|port| set_default(port, "protocol", "TCP"));
+    }
+    errors
+}
+
+fn admit_slice(new: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
+    const TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
+    let mut errors = Vec::new();
+    let address_type = object::text(new, "/addressType").to_owned();
+    if address_type.is_empty() {
+        errors.push(FieldError::required("addressType"));
+    } else if !TYPES.contains(&address_type.as_str()) {
+        errors.push(FieldError::unsupported("addressType", &address_type, &TYPES));
+    }
+    if old.is_some_and(|old| object::text(old, "/addressType") != address_type) {
+        errors.push(FieldError::invalid("addressType", address_type.as_str(), "field is immutable"));
+    }
+    for field in ["endpoints", "ports"] {
+        // The API server prints these even when empty.
+        if new.get(field).is_none() || new[field] == json!([]) {
+            new[field] = Value::Null;
+        }
+    }
+    for port in new["ports"].as_array_mut().into_iter().flatten() {
+        set_default(port, "name", "");
+        set_default(port, "protocol", "TCP");
+    }
+    for (at, endpoint) in object::list(new, "/endpoints").iter().enumerate() {
+        if object::list(endpoint, "/addresses").is_empty() {
+            let field = format!("endpoints[{at}].addresses");
+            errors.push(FieldError::required_because(field, "must contain at least 1 address"));
+        }
+        for address in object::list(endpoint, "/addresses").iter().filter_map(Value::as_str) {
+            let field = format!("endpoints[{at}].addresses");
+            let (v4, v6) = (address.parse::<std::net::Ipv4Addr>(), address.parse::<std::net::Ipv6Addr>());
+            if address_type == "IPv4" && v4.is_err() {
+                errors.push(FieldError::invalid(field, address, "must be an IPv4 address"));
+            } else if address_type == "IPv6" && v6.is_err() {
+                errors.push(FieldError::invalid(field, address, "must be an IPv6 address"));
+            }
+        }
+    }
+    errors
+}
+
+fn admit_workload(resource: Type, new: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
+    let spec = &mut new["spec"];
+    set_default(spec, "replicas", 1);
+    if resource == Type::Deployments {
+        set_default(spec, "revisionHistoryLimit", 10);
+        set_default(spec, "progressDeadlineSeconds", 600);
+        set_default(&mut spec["strategy"], "type", "RollingUpdate");
+        if spec["strategy"]["type"] == "RollingUpdate" {
+            set_default(&mut spec["strategy"]["rollingUpdate"], "maxSurge", "25%");
+            set_default(&mut spec["strategy"]["rollingUpdate"], "maxUnavailable", "25%");
+        }
+    }
+    let mut errors = pod_spec(&mut spec["template"]["spec"], "spec.template.spec");
+    if spec["replicas"].as_i64().is_some_and(|count| count < 0) {
+        let why = "must be greater than or equal to 0";
+        errors.push(FieldError::invalid("spec.replicas", spec["replicas"].clone(), why));
+    }
+    let labels = &spec["template"]["metadata"]["labels"];
+    let wanted = spec["selector"]["matchLabels"].as_object();
+    match wanted {
+        Some(wanted) if !wanted.is_empty() => {
+            if wanted.iter().any(|(key, value)| labels.get(key) != Some(value)) {
+                let why = "`selector` does not match template `labels`";
+                errors.push(FieldError::invalid("spec.template.metadata.labels", labels.clone(), why));
+            }
+        }
+        _ => errors.push(FieldError::required("spec.selector")),
+    }
+    if old.is_some_and(|old| old["spec"]["selector"] != new["spec"]["selector"]) {
+        let selector = new["spec"]["selector"].clone();
+        errors.push(FieldError::invalid("spec.selector", selector, "field is immutable"));
+    }
+    errors
+}

@@ -1,0 +1,33 @@
+//! The page: contexts, the frame around the screens, and nothing else.
+
+use leptos::prelude::*;
+
+use crate::api;
+use crate::view::{Footer, Inspector, KeysHelp, Rail, Shell, Stage, TopBar, bind_keys};
+use crate::view_state::Chrome;
+
+/// The dashboard.
+#[component]
+pub fn App() -> impl IntoView {
+    let shell = Shell::start();
+    provide_context(shell);
+    api::start(shell.store);
+    api::watch_wakeups(shell.store);
+    bind_keys(shell);
+    let kiosk = move || shell.chrome.get() == Chrome::Kiosk;
+    let full = move || !kiosk();
+    view! {
+        <div class="app" class:kiosk=kiosk class:has-selection=move || shell.selected.with(Option::is_some)>
+            <Show when=full>
+                <TopBar/>
+                <Rail/>
+            </Show>
+            <Stage/>
+            <Show when=full>
+                <Inspector/>
+                <Footer/>
+            </Show>
+            <KeysHelp/>
+        </div>
+    }
+}

@@ -1,0 +1,5 @@
+//! The WebAssembly binary: mounts the dashboard and nothing else.
+
+fn main() {
+    vipscope_frontend::mount();
+}

@@ -1,0 +1,11 @@
+//! Widgets that know nothing about clusters.
+
+mod icons;
+mod marks;
+mod parts;
+mod time;
+
+pub use icons::{Icon, IconView, Logo};
+pub use marks::{Mark, MarkView};
+pub use parts::{Copy, Field, Section, ShareBar};
+pub use time::{clock_minutes, clock_seconds};

@@ -1,0 +1,124 @@
+//! Keys that work everywhere, and the page that lists them.
+
+use leptos::ev::{self, KeyboardEvent};
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+use super::shell::{Shell, shell};
+use crate::canvas::zoom_by;
+use crate::ui::{Icon, IconView};
+use crate::view_state::Screen;
+
+const KEYS: [(&str, &str); 9] = [
+    ("/", "Search (also Ctrl+K, ⌘K)"),
+    ("Esc", "Close what is open, then let go of the selection"),
+    ("← ↑ ↓ →", "Walk the map, when it has the focus"),
+    ("+  −", "Zoom"),
+    ("0", "Fit the map"),
+    ("m", "Map"),
+    ("s", "Services as a table"),
+    ("n", "Nodes"),
+    ("t", "Light or dark"),
+];
+
+/// Listens for as long as the page lives.
+pub fn bind_keys(shell: Shell) {
+    let handle = window_event_listener(ev::keydown, move |ev| {
+        if handle_key(shell, &ev) {
+            ev.prevent_default();
+        }
+    });
+    let press = window_event_listener(ev::pointerdown, |ev| {
+        let inside = ev.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        if !inside.is_some_and(|element| matches!(element.closest(POPOVERS), Ok(Some(_)))) {
+            close_popovers();
+        }
+    });
+    on_cleanup(move || {
+        handle.remove();
+        press.remove();
+    });
+}
+
+/// Menus that are open.
+const POPOVERS: &str = "details.menu[open], details.cluster[open]";
+
+/// True if the key was ours.
+fn handle_key(shell: Shell, ev: &KeyboardEvent) -> bool {
+    let key = ev.key();
+    if (ev.ctrl_key() || ev.meta_key()) && key.eq_ignore_ascii_case("k") {
+        shell.search_open.set(true);
+        return true;
+    }
+    if ev.ctrl_key() || ev.meta_key() || ev.alt_key() || ev.default_prevented() || is_typing(ev) {
+        return false;
+    }
+    match key.as_str() {
+        "/" => shell.search_open.set(true),
+        "?" => shell.keys_open.set(true),
+        "Escape" => return escape(shell),
+        "+" | "=" => zoom_by(shell.camera, 1.25),
+        "-" => zoom_by(shell.camera, 0.8),
+        "0" => shell.camera.set(None),
+        "m" => shell.screen.set(Screen::Map),
+        "s" => shell.screen.set(Screen::Table),
+        "n" => shell.screen.set(Screen::Nodes),
+        "t" => shell.toggle_theme(),
+        _ => return false,
+    }
+    true
+}
+
+fn is_typing(ev: &KeyboardEvent) -> bool {
+    let element = ev.target().and_then(|target| target.dyn_into::<web_sys::HtmlElement>().ok());
+    element.is_some_and(|element| {
+        matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT")
+            || element.is_content_editable()
+    })
+}
+
+fn escape(shell: Shell) -> bool {
+    if shell.keys_open.get_untracked() {
+        shell.keys_open.set(false);
+    } else if shell.search_open.get_untracked() {
+        shell.search_open.set(false);
+    } else if close_popovers() {
+    } else if shell.selected.with_untracked(Option::is_some) {
+        shell.select(None);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Closes open menus; true if there was one.
+fn close_popovers() -> bool {
+    let Ok(Some(open)) = document().query_selector(POPOVERS) else {
+        return false;
+    };
+    let _ = open.remove_attribute("open");
+    true
+}
+
+/// The list of keys, over everything.
+#[component]
+pub fn KeysHelp() -> impl IntoView {
+    let shell = shell();
+    let close = move |_| shell.keys_open.set(false);
+    let rows = || KEYS.map(|(key, what)| view! { <dt><kbd>{key}</kbd></dt><dd>{what}</dd> });
+    view! {
+        <Show when=move || shell.keys_open.get()>
+            <div class="veil" on:click=close>
+                <div class="dialog" role="dialog" aria-modal="true" aria-label="Keys" on:click=|ev| ev.stop_propagation()>
+                    <header>
+                        <h1>"Keys"</h1>
+                        <button type="button" class="btn square" aria-label="Close" autofocus=true on:click=close>
+                            <IconView icon=Icon::Close/>
+                        </button>
+                    </header>
+                    <dl class="keys">{rows()}</dl>
+                </div>
+            </div>
+        </Show>
+    }
+}

@@ -1,0 +1,177 @@
+//! The traffic map: the canvas, the namespace filter, the legend, the zoom buttons, the tooltip.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use vipscope_shared::model::{ClusterState, Keyed, Text};
+use vipscope_shared::scene::{Scene, SceneOptions, Target};
+
+use super::shell::{Shell, shell};
+use crate::canvas::{FittedCamera, Hover, MapCanvas, zoom_by};
+use crate::ui::{Icon, IconView};
+use crate::words;
+
+const ZOOM_STEP: f64 = 1.25;
+
+/// The start screen.
+#[component]
+pub fn MapScreen() -> impl IntoView {
+    let shell = shell();
+    let scene = scene_of(shell);
+    provide_context(FittedCamera(RwSignal::new(None)));
+    let on_select = Callback::new(move |target| shell.select(target));
+    let theme = Signal::derive(move || shell.theme());
+    let paused = Signal::derive(move || shell.search_open.get());
+    view! {
+        <div class="map">
+            <MapCanvas scene=scene selected=shell.selected.into() on_select=on_select hovered=shell.hovered
+                camera=shell.camera theme=theme paused=paused/>
+            <div class="map-bar"><NamespaceFilter/></div>
+            <Legend/>
+            <ZoomButtons/>
+            <Tooltip/>
+        </div>
+    }
+}
+
+/// The scene follows the data, the namespaces and the selection; it is given the last one, so that nothing jumps.
+fn scene_of(shell: Shell) -> Signal<Arc<Scene>> {
+    let scene = Memo::new_owning(move |previous: Option<Arc<Scene>>| {
+        let options = SceneOptions {
+            namespaces: shell.namespaces.get(),
+            focus: shell.selected.get(),
+            ..SceneOptions::default()
+        };
+        let scene = Arc::new(shell.store.state(|state| Scene::build(state, &options, previous.as_deref())));
+        let changed = previous.as_ref() != Some(&scene);
+        (scene, changed)
+    });
+    scene.into()
+}
+
+/// Services by namespace: what the filter offers.
+fn namespace_counts(state: &ClusterState) -> BTreeMap<Text, usize> {
+    let mut counts: BTreeMap<Text, usize> = BTreeMap::new();
+    for service in state.services().values() {
+        *counts.entry(service.namespace().clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// Which namespaces are shown: a chip that opens to checkboxes with counts.
+#[component]
+pub fn NamespaceFilter() -> impl IntoView {
+    let shell = shell();
+    let counts = Memo::new(move |_| shell.store.state(namespace_counts));
+    let words = move || {
+        shell.namespaces.with(|chosen| match chosen.len() {
+            0 => "all".to_owned(),
+            1..=3 => chosen.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(", "),
+            more => words::count(more, "namespace", "namespaces"),
+        })
+    };
+    // Names that a link asks for, but that have no Services (yet), can be unchosen too.
+    let rows = move || {
+        let mut counts = counts.get();
+        for name in shell.namespaces.get() {
+            counts.entry(name).or_default();
+        }
+        counts.into_iter().map(|(name, count)| view! { <NamespaceRow name=name count=count/> }).collect_view()
+    };
+    view! {
+        <details class="menu" data-testid="ns-filter">
+            <summary class="chip"><b>"Namespace"</b>" "<span class="menu-value">{words}</span><IconView icon=Icon::Chevron/></summary>
+            <div class="popover">
+                <div class="menu-list">{rows}</div>
+                <button type="button" class="btn" disabled=move || shell.namespaces.with(|chosen| chosen.is_empty())
+                    on:click=move |_| shell.namespaces.update(|chosen| chosen.clear())>"Show all"</button>
+            </div>
+        </details>
+    }
+}
+
+#[component]
+fn NamespaceRow(name: Text, count: usize) -> impl IntoView {
+    let shell = shell();
+    let (shown, key) = (name.to_string(), name.clone());
+    let checked = move || shell.namespaces.with(|chosen| chosen.contains(&key));
+    let toggle = move |_| {
+        shell.namespaces.update(|chosen| {
+            if !chosen.remove(&name) {
+                chosen.insert(name.clone());
+            }
+        });
+    };
+    view! {
+        <label class="menu-row">
+            <input type="checkbox" prop:checked=checked on:change=toggle/>
+            <span>{shown}</span>
+            <span class="menu-count">{words::count(count, "Service", "Services")}</span>
+        </label>
+    }
+}
+
+#[component]
+fn Legend() -> impl IntoView {
+    view! {
+        <div class="legend">
+            <span><i class="line configured"></i>"configured"</span>
+            <span class="legend-more">"width = share"</span>
+            <span class="legend-more">"from the objects, not measured"</span>
+        </div>
+    }
+}
+
+#[component]
+fn ZoomButtons() -> impl IntoView {
+    let camera = shell().camera;
+    let fitted = use_context::<FittedCamera>();
+    let percent = move || {
+        let shown = camera.get().or_else(|| fitted?.0.get());
+        shown.map_or_else(|| "fit".to_owned(), |camera| format!("{:.0} %", camera.zoom * 100.0))
+    };
+    view! {
+        <div class="zoom" role="group" aria-label="Zoom">
+            <button type="button" class="btn" aria-label="Zoom out" on:click=move |_| zoom_by(camera, 1.0 / ZOOM_STEP)>"−"</button>
+            <span class="chip zoom-now">{percent}</span>
+            <button type="button" class="btn" aria-label="Zoom in" on:click=move |_| zoom_by(camera, ZOOM_STEP)>"+"</button>
+            <button type="button" class="btn" on:click=move |_| camera.set(None)>"Fit"</button>
+        </div>
+    }
+}
+
+/// A few facts beside the pointer.
+#[component]
+fn Tooltip() -> impl IntoView {
+    let shell = shell();
+    let facts = Memo::new(move |_| {
+        let target = shell.hovered.with(|hover| hover.as_ref().map(|hover| hover.target.clone()))?;
+        shell.store.state(|state| tooltip(state, &target))
+    });
+    let at = move |read: fn(&Hover) -> f64| {
+        shell.hovered.with(|hover| format!("{}px", hover.as_ref().map_or(0.0, read) + 14.0))
+    };
+    let lines = move || {
+        facts.get().map(|lines| {
+            let mut lines = lines.into_iter();
+            let title = lines.next().unwrap_or_default();
+            view! {
+                <div class="tooltip" role="tooltip" style:left=move || at(|hover| hover.x) style:top=move || at(|hover| hover.y)>
+                    <b>{title}</b>
+                    {lines.map(|line| view! { <span>{line}</span> }).collect_view()}
+                </div>
+            }
+        })
+    };
+    view! { {lines} }
+}
+
+/// A title, then lines. `None` if the thing is gone.
+fn tooltip(state: &ClusterState, target: &Target) -> Option<Vec<String>> {
+    super::inspector::headline(state, target).map(|head| {
+        let mut lines = vec![format!("{} {}", head.kind, head.name)];
+        lines.extend(head.lines);
+        lines
+    })
+}

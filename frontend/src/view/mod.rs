@@ -1,0 +1,24 @@
+//! The screens and panels, one file each. They read the store and the view state, and write the view state only.
+
+mod footer;
+mod inspector;
+mod keys;
+mod links;
+mod map;
+mod nodes;
+mod notices;
+mod rail;
+mod search_box;
+mod shell;
+mod stage;
+mod status;
+mod table;
+mod top_bar;
+
+pub use footer::Footer;
+pub use inspector::Inspector;
+pub use keys::{KeysHelp, bind_keys};
+pub use rail::Rail;
+pub use shell::{Shell, shell};
+pub use stage::Stage;
+pub use top_bar::TopBar;

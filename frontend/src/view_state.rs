@@ -1,0 +1,202 @@
+//! What is looked at: namespaces, selection, camera, theme, view, tab, search. It lives in the URL, so that a copied link
+//! reproduces it.
+//!
+//! [`ViewState`] parses from and prints to a query string; what does not parse is left out, and defaults are not printed.
+//! Law: `parse(print(v)) == v`. [`crate::view::Shell`] binds it to signals and to the browser's history.
+
+use std::collections::BTreeSet;
+
+use vipscope_shared::model::Text;
+use vipscope_shared::scene::{Camera, Target};
+
+use crate::canvas::Theme;
+
+/// The screens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Screen {
+    #[default]
+    Map,
+    Table,
+    Nodes,
+}
+
+impl Screen {
+    pub const ALL: [Screen; 3] = [Screen::Map, Screen::Table, Screen::Nodes];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Screen::Map => "map",
+            Screen::Table => "table",
+            Screen::Nodes => "nodes",
+        }
+    }
+}
+
+/// The inspector's tabs. Which of them a selection has is the inspector's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    Summary,
+    Endpoints,
+    Details,
+    Changes,
+}
+
+impl Tab {
+    pub const ALL: [Tab; 4] = [Tab::Summary, Tab::Endpoints, Tab::Details, Tab::Changes];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Tab::Summary => "summary",
+            Tab::Endpoints => "endpoints",
+            Tab::Details => "details",
+            Tab::Changes => "changes",
+        }
+    }
+}
+
+/// Whether the chrome around the map is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Chrome {
+    #[default]
+    Full,
+    /// `kiosk=1`: nothing but the map.
+    Kiosk,
+}
+
+/// Everything about the view that a link carries.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ViewState {
+    /// Empty = all.
+    pub namespaces: BTreeSet<Text>,
+    pub selected: Option<Target>,
+    /// `None` = fit.
+    pub camera: Option<Camera>,
+    /// `None` = as the system or the last choice says.
+    pub theme: Option<Theme>,
+    pub chrome: Chrome,
+    pub screen: Screen,
+    /// `None` = the selection's first tab.
+    pub tab: Option<Tab>,
+    pub query: String,
+}
+
+impl ViewState {
+    /// Reads a query string, with or without its `?`.
+    pub fn parse(search: &str) -> ViewState {
+        let mut view = ViewState::default();
+        for pair in search.trim_start_matches('?').split('&') {
+            let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
+            view.read(name, raw);
+        }
+        view
+    }
+
+    fn read(&mut self, name: &str, raw: &str) {
+        let value = || decode(raw);
+        match name {
+            "ns" => {
+                self.namespaces =
+                    raw.split(',').map(decode).filter(|n| !n.is_empty()).map(Text::from).collect()
+            }
+            "sel" => self.selected = value().parse().ok(),
+            "cam" => self.camera = camera(&value()),
+            "theme" => self.theme = theme(&value()),
+            "kiosk" => self.chrome = if raw == "1" { Chrome::Kiosk } else { Chrome::Full },
+            "view" => self.screen = named(&Screen::ALL, Screen::as_str, &value()).unwrap_or_default(),
+            "tab" => self.tab = named(&Tab::ALL, Tab::as_str, &value()),
+            "q" => self.query = value(),
+            _ => {}
+        }
+    }
+
+    /// The query string, without `?`; empty if everything is as by default.
+    pub fn print(&self) -> String {
+        let mut pairs: Vec<(&str, String)> = Vec::new();
+        if self.screen != Screen::Map {
+            pairs.push(("view", self.screen.as_str().to_owned()));
+        }
+        if !self.namespaces.is_empty() {
+            pairs.push(("ns", self.namespaces.iter().map(|n| encode(n)).collect::<Vec<_>>().join(",")));
+        }
+        pairs.extend(self.selected.as_ref().map(|target| ("sel", encode(&target.to_string()))));
+        pairs.extend(self.tab.map(|tab| ("tab", tab.as_str().to_owned())));
+        pairs.extend(self.camera.map(|camera| ("cam", print_camera(camera))));
+        pairs.extend(self.theme.map(|theme| ("theme", theme_name(theme).to_owned())));
+        if !self.query.is_empty() {
+            pairs.push(("q", encode(&self.query)));
+        }
+        if self.chrome == Chrome::Kiosk {
+            pairs.push(("kiosk", "1".to_owned()));
+        }
+        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    }
+}
+
+fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Option<T> {
+    all.iter().copied().find(|&one| name(one) == text)
+}
+
+/// `light` or `dark`, as URLs, storage and `data-theme` say it.
+pub fn theme_name(theme: Theme) -> &'static str {
+    match theme {
+        Theme::Light => "light",
+        Theme::Dark => "dark",
+    }
+}
+
+/// The theme of that name.
+pub fn theme(text: &str) -> Option<Theme> {
+    [Theme::Light, Theme::Dark].into_iter().find(|&theme| theme_name(theme) == text)
+}
+
+fn camera(text: &str) -> Option<Camera> {
+    let numbers: Vec<f64> = text.split(',').map_while(|part| part.parse().ok()).collect();
+    let [x, y, zoom] = numbers[..] else { return None };
+    let sane = x.is_finite() && y.is_finite() && zoom.is_finite() && zoom > 0.0;
+    sane.then_some(Camera { x, y, zoom })
+}
+
+/// Tenths of a unit and thousandths of a zoom: nothing that an eye could tell apart.
+fn print_camera(camera: Camera) -> String {
+    let short = |value: f64, digits: usize| {
+        let text = format!("{value:.digits$}");
+        let text = text.trim_end_matches('0').trim_end_matches('.').to_owned();
+        if text == "-0" { "0".to_owned() } else { text }
+    };
+    format!("{},{},{}", short(camera.x, 1), short(camera.y, 1), short(camera.zoom, 3))
+}
+
+/// Percent-encodes all but what a query value may hold and reads well.
+fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The opposite; `+` is a space, broken escapes stay as they are, and bytes that are no UTF-8 are replaced.
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
+        let escape = escape.filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+        let escaped = escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match escaped {
+            Some(byte) => {
+                out.push(byte);
+                at += 2;
+            }
+            None if bytes[at] == b'+' => out.push(b' '),
+            None => out.push(bytes[at]),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,10 @@
+//! What an API server does to objects before it stores them: defaults, validation and allocation, with its messages.
+//!
+//! In and out are JSON values in the shape of the API types (the caller has checked that known fields have the right
+//! types), because messages name JSON paths and unknown fields must survive.
+
+pub mod allocation;
+mod field;
+pub mod service;
+
+pub use field::{Fault, FieldError};

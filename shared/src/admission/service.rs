@@ -1,0 +1,644 @@
+//! Services: defaults, validation and allocation as in Kubernetes 1.36 on a single-stack IPv4 cluster.
+//!
+//! Upstream: `pkg/apis/core/v1/defaults.go`, `pkg/apis/core/validation/validation.go` (`ValidateService`),
+//! `pkg/registry/core/service/{strategy.go,storage/alloc.go}`.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde_json::{Value, json};
+
+use super::FieldError;
+use super::allocation::{Allocations, Held, NODE_PORT_RANGE, SERVICE_CIDR, Unavailable};
+
+const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+
+/// Why a Service was not admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejected {
+    /// 422 with these errors; never empty.
+    Invalid(Vec<FieldError>),
+    /// 500: a range is full, or a health check port can't be had.
+    Internal(String),
+}
+
+/// Fills in, checks and completes `service`, which replaces `old` if there is one. `below` gives a random number below its
+/// argument. After success `service` is what the API server would store.
+pub fn admit(
+    service: &mut Value,
+    old: Option<&Value>,
+    allocations: &Allocations,
+    below: &mut dyn FnMut(u64) -> u64,
+) -> Result<(), Rejected> {
+    if !service["spec"].is_object() {
+        service["spec"] = json!({});
+    }
+    if let Some(old) = old {
+        carry_over(service, old);
+    }
+    apply_defaults(service);
+    let mut errors = validate(service);
+    if let Some(old) = old {
+        errors.extend(validate_update(service, old));
+    }
+    if !errors.is_empty() {
+        return Err(Rejected::Invalid(errors));
+    }
+    drop_unused(service);
+    allocate(service, old, allocations, below)
+}
+
+fn spec_text<'a>(service: &'a Value, field: &str) -> &'a str {
+    service["spec"][field].as_str().unwrap_or_default()
+}
+
+fn spec_list<'a>(service: &'a Value, field: &str) -> &'a [Value] {
+    service["spec"][field].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn ports_mut(service: &mut Value) -> &mut [Value] {
+    service["spec"]["ports"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default()
+}
+
+fn is_type(service: &Value, types: &[&str]) -> bool {
+    types.contains(&spec_text(service, "type"))
+}
+
+fn is_headless(service: &Value) -> bool {
+    spec_text(service, "clusterIP") == "None"
+}
+
+fn has_selector(service: &Value) -> bool {
+    service["spec"]["selector"].as_object().is_some_and(|map| !map.is_empty())
+}
+
+/// Headless and without a selector: its addresses are whatever its slices say.
+fn takes_any_family(service: &Value) -> bool {
+    is_headless(service) && !has_selector(service)
+}
+
+fn is_external(service: &Value) -> bool {
+    is_type(service, &["NodePort", "LoadBalancer"])
+        || (is_type(service, &["ClusterIP"]) && !spec_list(service, "externalIPs").is_empty())
+}
+
+fn needs_health_check(service: &Value) -> bool {
+    is_type(service, &["LoadBalancer"]) && spec_text(service, "externalTrafficPolicy") == "Local"
+}
+
+/// An update that leaves out allocated values keeps them; one that leaves values of the former type gets rid of them.
+fn carry_over(service: &mut Value, old: &Value) {
+    let (new_type, old_type) = (type_or_default(service), type_or_default(old));
+    if new_type != "ExternalName" && old_type != "ExternalName" {
+        // Who changes only the one means both.
+        let (spec, before) = (&mut service["spec"], &old["spec"]);
+        if spec["clusterIP"] != before["clusterIP"] && spec["clusterIPs"] == before["clusterIPs"] {
+            spec["clusterIPs"] = match spec["clusterIP"].as_str().unwrap_or_default() {
+                "" => Value::Null,
+                ip => json!([ip]),
+            };
+        }
+        if spec["clusterIP"] == "" {
+            spec["clusterIP"] = Value::Null;
+        }
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            if service["spec"][field].is_null() && !old["spec"][field].is_null() {
+                service["spec"][field] = old["spec"][field].clone();
+            }
+        }
+    }
+    if ["NodePort", "LoadBalancer"].contains(&new_type.as_str()) {
+        carry_node_ports(service, old);
+    }
+    if new_type == "LoadBalancer" && service["spec"]["healthCheckNodePort"].is_null() {
+        let port = old["spec"]["healthCheckNodePort"].clone();
+        if !port.is_null() && spec_text(service, "externalTrafficPolicy") == "Local" {
+            service["spec"]["healthCheckNodePort"] = port;
+        }
+    }
+    if new_type != old_type {
+        drop_type_fields(service, old, &new_type);
+    }
+}
+
+fn type_or_default(service: &Value) -> String {
+    let text = spec_text(service, "type");
+    if text.is_empty() { "ClusterIP".to_owned() } else { text.to_owned() }
+}
+
+fn carry_node_ports(service: &mut Value, old: &Value) {
+    let used: BTreeSet<u64> = spec_list(service, "ports").iter().filter_map(node_port).collect();
+    let known: Vec<(Value, u64)> = spec_list(old, "ports")
+        .iter()
+        .filter_map(|port| Some((port["name"].clone(), node_port(port)?)))
+        .filter(|(_, number)| !used.contains(number))
+        .collect();
+    for port in ports_mut(service) {
+        let same = known.iter().find(|(name, _)| *name == port["name"]);
+        if let (None, Some((_, number))) = (node_port(port), same) {
+            port["nodePort"] = (*number).into();
+        }
+    }
+}
+
+fn node_port(port: &Value) -> Option<u64> {
+    port["nodePort"].as_u64().filter(|number| *number != 0)
+}
+
+/// Fields of the old type that the client left as they were go with the type.
+fn drop_type_fields(service: &mut Value, old: &Value, new_type: &str) {
+    let unchanged = |service: &Value, field: &str| service["spec"][field] == old["spec"][field];
+    let remove = |service: &mut Value, field: &str| {
+        service["spec"].as_object_mut().map(|spec| spec.remove(field));
+    };
+    if new_type == "ExternalName" {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+            if unchanged(service, field) {
+                remove(service, field);
+            }
+        }
+    }
+    if new_type != "LoadBalancer" {
+        for field in ["loadBalancerClass", "allocateLoadBalancerNodePorts", "healthCheckNodePort"] {
+            if unchanged(service, field) {
+                remove(service, field);
+            }
+        }
+    }
+    if ["ClusterIP", "ExternalName"].contains(&new_type) {
+        if unchanged(service, "externalTrafficPolicy") && !is_external(service) {
+            remove(service, "externalTrafficPolicy");
+        }
+        let before: BTreeSet<u64> = spec_list(old, "ports").iter().filter_map(node_port).collect();
+        for port in ports_mut(service) {
+            if let (Some(number), Some(map)) = (node_port(port), port.as_object_mut())
+                && before.contains(&number)
+            {
+                map.remove("nodePort");
+            }
+        }
+    }
+}
+
+fn set_default(value: &mut Value, field: &str, default: impl Into<Value>) {
+    let absent = value[field].is_null() || value[field] == "";
+    if absent {
+        value[field] = default.into();
+    }
+}
+
+fn apply_defaults(service: &mut Value) {
+    let spec = &mut service["spec"];
+    set_default(spec, "type", "ClusterIP");
+    set_default(spec, "sessionAffinity", "None");
+    if spec["selector"].as_object().is_some_and(serde_json::Map::is_empty) {
+        spec["selector"] = Value::Null;
+    }
+    if spec["sessionAffinity"] == "ClientIP" {
+        let config = &mut spec["sessionAffinityConfig"]["clientIP"];
+        set_default(config, "timeoutSeconds", 10_800);
+    } else if let Some(spec) = spec.as_object_mut() {
+        spec.remove("sessionAffinityConfig");
+    }
+    for port in ports_mut(service) {
+        set_default(port, "protocol", "TCP");
+        if port["targetPort"].is_null() || port["targetPort"] == "" || port["targetPort"] == 0 {
+            port["targetPort"] = port["port"].clone();
+        }
+        if port["name"] == "" {
+            port["name"] = Value::Null;
+        }
+    }
+    let external = is_external(service);
+    let spec = &mut service["spec"];
+    if external {
+        set_default(spec, "externalTrafficPolicy", "Cluster");
+    }
+    if spec["type"] != "ExternalName" {
+        set_default(spec, "internalTrafficPolicy", "Cluster");
+    }
+    if spec["type"] == "LoadBalancer" {
+        set_default(spec, "allocateLoadBalancerNodePorts", true);
+    }
+    prune(service);
+}
+
+/// Removes nulls that the steps above left.
+fn prune(service: &mut Value) {
+    for port in ports_mut(service) {
+        drop_nulls(port);
+    }
+    drop_nulls(&mut service["spec"]);
+}
+
+fn drop_nulls(value: &mut Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+}
+
+/// Checks a Service that has its defaults.
+pub fn validate(service: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    validate_ports(service, &mut errors);
+    validate_types(service, &mut errors);
+    validate_addresses(service, &mut errors);
+    validate_policies(service, &mut errors);
+    errors
+}
+
+fn validate_ports(service: &Value, errors: &mut Vec<FieldError>) {
+    let ports = spec_list(service, "ports");
+    if ports.is_empty() && !is_headless(service) && !is_type(service, &["ExternalName"]) {
+        errors.push(FieldError::required("spec.ports"));
+    }
+    let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    for (at, port) in ports.iter().enumerate() {
+        let field = format!("spec.ports[{at}]");
+        let name = port["name"].as_str().unwrap_or_default();
+        if name.is_empty() && ports.len() > 1 {
+            errors.push(FieldError::required(format!("{field}.name")));
+        } else if !name.is_empty() {
+            errors.extend(dns_label(&format!("{field}.name"), name));
+            if !names.insert(name) {
+                errors.push(FieldError::duplicate(format!("{field}.name"), format!("\"{name}\"")));
+            }
+        }
+        validate_port_number(&format!("{field}.port"), &port["port"], errors);
+        let protocol = port["protocol"].as_str().unwrap_or_default();
+        if !PROTOCOLS.contains(&protocol) {
+            errors.push(FieldError::unsupported(format!("{field}.protocol"), protocol, &PROTOCOLS));
+        }
+        match &port["targetPort"] {
+            Value::String(name) => {
+                errors.extend(port_name(&format!("{field}.targetPort"), name));
+            }
+            number => validate_port_number(&format!("{field}.targetPort"), number, errors),
+        }
+        if !numbers.insert((port["port"].as_i64(), protocol)) {
+            let (number, target) = (&port["port"], port["targetPort"].as_i64().unwrap_or_default());
+            errors.push(FieldError::duplicate(
+                field,
+                format!(
+                    r#"{{"Name":"","Protocol":"{protocol}","AppProtocol":null,"Port":{number},"TargetPort":{target},"NodePort":0}}"#
+                ),
+            ));
+        }
+    }
+}
+
+fn validate_port_number(field: &str, value: &Value, errors: &mut Vec<FieldError>) {
+    if !value.as_i64().is_some_and(|number| (1..=65_535).contains(&number)) {
+        errors.push(FieldError::invalid(field, value.clone(), "must be between 1 and 65535, inclusive"));
+    }
+}
+
+const DNS_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const DNS_SUBDOMAIN: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+fn is_dns_label(text: &str) -> bool {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.iter().all(|byte| alphanumeric(*byte) || *byte == b'-')
+        && bytes.first().is_some_and(|byte| alphanumeric(*byte))
+        && bytes.last().is_some_and(|byte| alphanumeric(*byte))
+}
+
+/// A DNS-1123 label, as port names, Service names and namespaces have to be.
+pub fn dns_label(field: &str, text: &str) -> Option<FieldError> {
+    if text.len() > 63 {
+        return Some(FieldError::invalid(field, text, "must be no more than 63 characters"));
+    }
+    if text.contains('.') {
+        return Some(FieldError::invalid(field, text, "must not contain dots"));
+    }
+    (!is_dns_label(text)).then(|| FieldError::invalid(field, text, DNS_LABEL))
+}
+
+/// A DNS-1123 subdomain, as most names have to be.
+pub fn dns_subdomain(field: &str, text: &str) -> Option<FieldError> {
+    if text.len() > 253 {
+        return Some(FieldError::invalid(field, text, "must be no more than 253 characters"));
+    }
+    (!text.split('.').all(is_dns_label)).then(|| FieldError::invalid(field, text, DNS_SUBDOMAIN))
+}
+
+/// An IANA service name, as named target ports have to be.
+fn port_name(field: &str, text: &str) -> Option<FieldError> {
+    let why = if text.len() > 15 {
+        "must be no more than 15 characters"
+    } else if !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+        "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+    } else if !text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        "must contain at least one letter (a-z)"
+    } else if text.contains("--") {
+        "must not contain consecutive hyphens"
+    } else if text.starts_with('-') || text.ends_with('-') {
+        "must not begin or end with a hyphen"
+    } else {
+        return None;
+    };
+    Some(FieldError::invalid(field, text, why))
+}
+
+fn validate_types(service: &Value, errors: &mut Vec<FieldError>) {
+    let service_type = spec_text(service, "type");
+    if !TYPES.contains(&service_type) {
+        errors.push(FieldError::unsupported("spec.type", service_type, &TYPES));
+    }
+    if is_type(service, &["NodePort", "LoadBalancer"]) && is_headless(service) {
+        let why = format!("may not be set to 'None' for {service_type} services");
+        errors.push(FieldError::invalid("spec.clusterIPs[0]", "None", why));
+    }
+    if service_type == "ClusterIP" {
+        let with = spec_list(service, "ports").iter().enumerate().filter(|(_, p)| node_port(p).is_some());
+        errors.extend(with.map(|(at, _)| {
+            let field = format!("spec.ports[{at}].nodePort");
+            FieldError::forbidden(field, "may not be used when `type` is 'ClusterIP'")
+        }));
+    }
+    if service_type != "LoadBalancer" {
+        let forbidden = [
+            ("loadBalancerClass", "spec.loadBalancerClass"),
+            ("allocateLoadBalancerNodePorts", "spec.allocateLoadBalancerNodePorts"),
+            ("loadBalancerSourceRanges", "spec.LoadBalancerSourceRanges"),
+        ];
+        for (field, path) in forbidden.iter().filter(|(field, _)| !service["spec"][*field].is_null()) {
+            let _ = field;
+            errors.push(FieldError::forbidden(*path, "may only be used when `type` is 'LoadBalancer'"));
+        }
+    }
+    if service_type == "ExternalName" {
+        validate_external_name(service, errors);
+    }
+}
+
+fn validate_external_name(service: &Value, errors: &mut Vec<FieldError>) {
+    for (field, path) in [
+        ("clusterIPs", "spec.clusterIPs"),
+        ("ipFamilies", "spec.ipFamilies"),
+        ("ipFamilyPolicy", "spec.ipFamilyPolicy"),
+    ] {
+        let set = !service["spec"][field].is_null()
+            || (field == "clusterIPs" && !spec_text(service, "clusterIP").is_empty());
+        if set {
+            errors.push(FieldError::forbidden(path, "may not be set for ExternalName services"));
+        }
+    }
+    let name = spec_text(service, "externalName");
+    if name.is_empty() {
+        errors.push(FieldError::required("spec.externalName"));
+    } else {
+        errors.extend(dns_subdomain("spec.externalName", name.strip_suffix('.').unwrap_or(name)));
+    }
+}
+
+fn validate_addresses(service: &Value, errors: &mut Vec<FieldError>) {
+    let single = spec_text(service, "clusterIP");
+    let plural = spec_list(service, "clusterIPs");
+    if single.is_empty() && !plural.is_empty() {
+        let why = "must be empty when `clusterIP` is not specified";
+        errors.push(FieldError::invalid("spec.clusterIPs", plural.to_vec(), why));
+    } else if plural.first().is_some_and(|first| first != single) {
+        let why = "first value must match `clusterIP`";
+        errors.push(FieldError::invalid("spec.clusterIPs", plural.to_vec(), why));
+    }
+    if !["", "None"].contains(&single) && single.parse::<IpAddr>().is_err() {
+        let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        errors.push(FieldError::invalid("spec.clusterIPs[0]", single, why));
+    }
+    for (at, family) in spec_list(service, "ipFamilies").iter().enumerate() {
+        let (field, text) = (format!("spec.ipFamilies[{at}]"), family.as_str().unwrap_or_default());
+        let selectorless = takes_any_family(service);
+        match text {
+            "IPv4" => {}
+            "IPv6" if selectorless => {}
+            "IPv6" => errors.push(FieldError::invalid(field, text, "not configured on this cluster")),
+            other => errors.push(FieldError::unsupported(field, other, &["IPv4", "IPv6"])),
+        }
+    }
+    if spec_text(service, "ipFamilyPolicy") == "RequireDualStack" && !takes_any_family(service) {
+        let why = "this cluster is not configured for dual-stack services";
+        errors.push(FieldError::invalid("spec.ipFamilyPolicy", "RequireDualStack", why));
+    }
+    for (at, ip) in spec_list(service, "externalIPs").iter().enumerate() {
+        errors.extend(outside_ip(&format!("spec.externalIPs[{at}]"), ip.as_str().unwrap_or_default()));
+    }
+}
+
+/// An address that may stand for something outside: not loopback, link-local or unspecified.
+fn outside_ip(field: &str, text: &str) -> Option<FieldError> {
+    let Ok(ip) = text.parse::<IpAddr>() else {
+        let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        return Some(FieldError::invalid(field, text, why));
+    };
+    let (link_local, multicast) = match ip {
+        IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
+        IpAddr::V6(ip) => (ip.segments()[0] & 0xffc0 == 0xfe80, ip.segments()[0] & 0xff0f == 0xff02),
+    };
+    let why = if ip.is_unspecified() {
+        "may not be unspecified (0.0.0.0)"
+    } else if ip.is_loopback() {
+        "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+    } else if link_local {
+        "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+    } else if multicast {
+        "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+    } else {
+        return None;
+    };
+    Some(FieldError::invalid(field, text, why))
+}
+
+fn validate_policies(service: &Value, errors: &mut Vec<FieldError>) {
+    let affinity = spec_text(service, "sessionAffinity");
+    if !["ClientIP", "None"].contains(&affinity) {
+        errors.push(FieldError::unsupported("spec.sessionAffinity", affinity, &["ClientIP", "None"]));
+    }
+    let timeout = &service["spec"]["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"];
+    if timeout.as_i64().is_some_and(|seconds| !(1..=86_400).contains(&seconds)) {
+        let field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds";
+        let why = "must be greater than 0 and less than 86400";
+        errors.push(FieldError::invalid(field, timeout.clone(), why));
+    }
+    for field in ["externalTrafficPolicy", "internalTrafficPolicy"] {
+        let (policy, path) = (spec_text(service, field), format!("spec.{field}"));
+        if !["", "Cluster", "Local"].contains(&policy) {
+            errors.push(FieldError::unsupported(path, policy, &["Cluster", "Local"]));
+        } else if field == "externalTrafficPolicy" && !policy.is_empty() && !is_external(service) {
+            let why = "may only be set for externally-accessible services";
+            errors.push(FieldError::invalid(path, policy, why));
+        }
+    }
+    let distribution = spec_text(service, "trafficDistribution");
+    let known = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+    if !distribution.is_empty() && !known.contains(&distribution) {
+        errors.push(FieldError::unsupported("spec.trafficDistribution", distribution, &known));
+    }
+    let check = &service["spec"]["healthCheckNodePort"];
+    if check.as_u64().is_some_and(|port| port != 0) && !needs_health_check(service) {
+        let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.push(FieldError::invalid("spec.healthCheckNodePort", check.clone(), why));
+    }
+}
+
+/// What may not change.
+fn validate_update(service: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let names = |service: &Value| is_type(service, &["ExternalName"]);
+    let (new_ip, old_ip) = (spec_text(service, "clusterIP"), spec_text(old, "clusterIP"));
+    if !names(service) && !names(old) && !old_ip.is_empty() && new_ip != old_ip {
+        let ips = match spec_list(service, "clusterIPs") {
+            [] => vec![Value::from(new_ip)],
+            ips => ips.to_vec(),
+        };
+        errors.push(FieldError::invalid("spec.clusterIPs[0]", ips, "may not change once set"));
+    }
+    let class = |service: &Value| service["spec"]["loadBalancerClass"].clone();
+    let balancers = is_type(service, &["LoadBalancer"]) && is_type(old, &["LoadBalancer"]);
+    if balancers && class(service) != class(old) && !class(old).is_null() {
+        errors.push(FieldError::invalid("spec.loadBalancerClass", class(service), "may not change once set"));
+    }
+    let check = |service: &Value| service["spec"]["healthCheckNodePort"].as_u64();
+    if needs_health_check(service) && needs_health_check(old) && check(service) != check(old) {
+        errors.push(FieldError::forbidden("spec.healthCheckNodePort", "field is immutable"));
+    }
+    errors
+}
+
+/// The status of a Service that no longer is a balancer is emptied.
+fn drop_unused(service: &mut Value) {
+    if !is_type(service, &["LoadBalancer"]) || !service["status"].is_object() {
+        service["status"] = json!({ "loadBalancer": {} });
+    }
+    if !needs_health_check(service) {
+        service["spec"].as_object_mut().map(|spec| spec.remove("healthCheckNodePort"));
+    }
+}
+
+fn allocate(
+    service: &mut Value,
+    old: Option<&Value>,
+    allocations: &Allocations,
+    below: &mut dyn FnMut(u64) -> u64,
+) -> Result<(), Rejected> {
+    let own = old.map(Held::by).unwrap_or_default();
+    if !is_type(service, &["ExternalName"]) {
+        allocate_ip(service, &own, allocations, below)?;
+    }
+    if is_type(service, &["NodePort", "LoadBalancer"]) {
+        allocate_ports(service, &own, allocations, below)?;
+    }
+    Ok(())
+}
+
+fn allocate_ip(
+    service: &mut Value,
+    own: &Held,
+    allocations: &Allocations,
+    below: &mut dyn FnMut(u64) -> u64,
+) -> Result<(), Rejected> {
+    let asked = spec_text(service, "clusterIP").to_owned();
+    let ip = match asked.as_str() {
+        "None" => "None".to_owned(),
+        "" => allocations.choose_ip(below).map_err(|_| full("a serviceIP"))?.to_string(),
+        text => {
+            let parsed: Result<Ipv4Addr, _> = text.parse();
+            let checked = parsed.map_err(|_| Unavailable::OutOfRange);
+            let checked = checked.and_then(|ip| allocations.check_ip(ip, own));
+            checked.map_err(|why| ip_unavailable(text, why))?;
+            text.to_owned()
+        }
+    };
+    let spec = &mut service["spec"];
+    spec["clusterIP"] = ip.clone().into();
+    spec["clusterIPs"] = json!([ip]);
+    let both = takes_any_family(service);
+    let spec = &mut service["spec"];
+    if spec["ipFamilies"].is_null() {
+        spec["ipFamilies"] = if both { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) };
+    }
+    if spec["ipFamilyPolicy"].is_null() {
+        spec["ipFamilyPolicy"] = if both { "RequireDualStack" } else { "SingleStack" }.into();
+    }
+    Ok(())
+}
+
+fn full(what: &str) -> Rejected {
+    Rejected::Internal(format!("failed to allocate {what}: range is full"))
+}
+
+fn ip_unavailable(ip: &str, why: Unavailable) -> Rejected {
+    let text = match why {
+        Unavailable::OutOfRange => {
+            format!(
+                "the provided IP ({ip}) is not in the valid range. The range of valid IPs is {SERVICE_CIDR}"
+            )
+        }
+        _ => "provided IP is already allocated".to_owned(),
+    };
+    let why = format!("failed to allocate IP {ip}: {text}");
+    Rejected::Invalid(vec![FieldError::invalid("spec.clusterIPs", vec![Value::from(ip)], why)])
+}
+
+fn allocate_ports(
+    service: &mut Value,
+    own: &Held,
+    allocations: &Allocations,
+    below: &mut dyn FnMut(u64) -> u64,
+) -> Result<(), Rejected> {
+    let automatic = service["spec"]["allocateLoadBalancerNodePorts"] != false;
+    let health_check = needs_health_check(service);
+    let mut given = BTreeSet::new();
+    // Ports of one number share a node port across protocols.
+    let mut by_port: Vec<(Value, u16)> = Vec::new();
+    for (at, port) in spec_list(service, "ports").iter().enumerate() {
+        let Some(number) = node_port(port) else { continue };
+        let checked = u16::try_from(number).map_err(|_| Unavailable::OutOfRange);
+        let checked = checked.and_then(|number| allocations.check_port(number, own).map(|()| number));
+        let number = checked.map_err(|why| port_unavailable(at, number, why))?;
+        let twice = by_port.iter().any(|(other, taken)| *taken == number && *other != port["port"]);
+        if twice {
+            return Err(port_unavailable(at, u64::from(number), Unavailable::Taken));
+        }
+        given.insert(number);
+        by_port.push((port["port"].clone(), number));
+    }
+    for port in ports_mut(service).iter_mut().filter(|port| node_port(port).is_none() && automatic) {
+        let shared = by_port.iter().find(|(number, _)| *number == port["port"]).map(|(_, given)| *given);
+        let number = match shared {
+            Some(number) => number,
+            None => allocations.choose_port(&given, below).map_err(|_| full("a nodePort"))?,
+        };
+        given.insert(number);
+        by_port.push((port["port"].clone(), number));
+        port["nodePort"] = number.into();
+    }
+    if health_check {
+        let number = match service["spec"]["healthCheckNodePort"].as_u64().filter(|number| *number != 0) {
+            None => u64::from(allocations.choose_port(&given, below).map_err(|_| full("a nodePort"))?),
+            Some(number) => {
+                let fits = u16::try_from(number).is_ok_and(|port| allocations.check_port(port, own).is_ok());
+                if !fits {
+                    let why = "provided port is already allocated";
+                    let text = format!("failed to allocate requested HealthCheck NodePort {number}: {why}");
+                    return Err(Rejected::Internal(text));
+                }
+                number
+            }
+        };
+        service["spec"]["healthCheckNodePort"] = number.into();
+    }
+    Ok(())
+}
+
+fn port_unavailable(at: usize, number: u64, why: Unavailable) -> Rejected {
+    let why = match why {
+        Unavailable::OutOfRange => {
+            format!("provided port is not in the valid range. The range of valid ports is {NODE_PORT_RANGE}")
+        }
+        _ => "provided port is already allocated".to_owned(),
+    };
+    Rejected::Invalid(vec![FieldError::invalid(format!("spec.ports[{at}].nodePort"), number, why)])
+}

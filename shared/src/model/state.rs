@@ -1,0 +1,266 @@
+//! [`ClusterState`]: every object by key, with the few indexes that all questions need.
+//!
+//! Read-only here: `delta` holds its only mutation. Objects are behind `Arc`, so a clone of the whole state copies
+//! pointers, and an object that did not change stays the same pointer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{
+    EndpointSlice, Endpoints, Fault, Key, Keyed, Kind, Labels, Namespace, Node, ObjectRef, Pod, ProxyConfig,
+    ProxySettings, Service, Source, Text,
+};
+
+/// The objects of one kind, ordered by namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table<T>(pub(crate) BTreeMap<Key, Arc<T>>);
+
+impl<T> Default for Table<T> {
+    fn default() -> Table<T> {
+        Table(BTreeMap::new())
+    }
+}
+
+impl<T> Table<T> {
+    pub fn get(&self, key: &Key) -> Option<&Arc<T>> {
+        self.0.get(key)
+    }
+
+    pub fn contains(&self, key: &Key) -> bool {
+        self.0.contains_key(key)
+    }
+
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &Arc<T>> {
+        self.0.values()
+    }
+
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
+        self.0.keys()
+    }
+
+    /// The objects of one namespace, by name.
+    pub fn in_namespace(&self, namespace: &Text) -> impl Iterator<Item = &Arc<T>> + use<'_, T> {
+        let namespace = namespace.clone();
+        let from = Key { namespace: namespace.clone(), name: "".into() };
+        self.0.range(from..).take_while(move |(key, _)| key.namespace == namespace).map(|(_, object)| object)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Serialised as a list: the keys are inside the objects.
+impl<T: Serialize> Serialize for Table<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.values())
+    }
+}
+
+impl<'de, T: Keyed + Deserialize<'de>> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Table<T>, D::Error> {
+        let objects = Vec::<Arc<T>>::deserialize(deserializer)?;
+        Ok(Table(objects.into_iter().map(|object| (object.key().clone(), object)).collect()))
+    }
+}
+
+/// The cluster as known: objects, how fresh each kind is, and what could not be read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", from = "Tables")]
+pub struct ClusterState {
+    pub(crate) namespaces: Table<Namespace>,
+    pub(crate) nodes: Table<Node>,
+    pub(crate) pods: Table<Pod>,
+    pub(crate) services: Table<Service>,
+    pub(crate) slices: Table<EndpointSlice>,
+    pub(crate) endpoints: Table<Endpoints>,
+    pub(crate) proxy_configs: Table<ProxyConfig>,
+    pub(crate) sources: BTreeMap<Kind, Source>,
+    #[serde(serialize_with = "values")]
+    pub(crate) faults: BTreeMap<ObjectRef, Arc<Fault>>,
+    /// Slice names by Service key (same namespace). Derived.
+    #[serde(skip)]
+    pub(crate) slices_by_service: BTreeMap<Key, BTreeSet<Text>>,
+    /// Pod keys by node name. Derived.
+    #[serde(skip)]
+    pub(crate) pods_by_node: BTreeMap<Text, BTreeSet<Key>>,
+}
+
+/// A label of pods: namespace, key, value.
+type LabelOf<'a> = (&'a Text, &'a Text, &'a Text);
+
+/// What of a [`ClusterState`] is on the wire; the indexes are rebuilt from it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tables {
+    namespaces: Table<Namespace>,
+    nodes: Table<Node>,
+    pods: Table<Pod>,
+    services: Table<Service>,
+    slices: Table<EndpointSlice>,
+    endpoints: Table<Endpoints>,
+    proxy_configs: Table<ProxyConfig>,
+    sources: BTreeMap<Kind, Source>,
+    faults: Vec<Arc<Fault>>,
+}
+
+fn values<S: Serializer>(faults: &BTreeMap<ObjectRef, Arc<Fault>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(faults.values())
+}
+
+impl From<Tables> for ClusterState {
+    fn from(tables: Tables) -> ClusterState {
+        let mut state = ClusterState {
+            namespaces: tables.namespaces,
+            nodes: tables.nodes,
+            pods: tables.pods,
+            services: tables.services,
+            slices: tables.slices,
+            endpoints: tables.endpoints,
+            proxy_configs: tables.proxy_configs,
+            sources: tables.sources,
+            faults: tables.faults.into_iter().map(|fault| (fault.object.clone(), fault)).collect(),
+            slices_by_service: BTreeMap::new(),
+            pods_by_node: BTreeMap::new(),
+        };
+        let slices: Vec<_> = state.slices.values().cloned().collect();
+        slices.iter().for_each(|slice| state.index_slice(slice));
+        let pods: Vec<_> = state.pods.values().cloned().collect();
+        pods.iter().for_each(|pod| state.index_pod(pod));
+        state
+    }
+}
+
+impl ClusterState {
+    pub fn namespaces(&self) -> &Table<Namespace> {
+        &self.namespaces
+    }
+
+    pub fn nodes(&self) -> &Table<Node> {
+        &self.nodes
+    }
+
+    pub fn pods(&self) -> &Table<Pod> {
+        &self.pods
+    }
+
+    pub fn services(&self) -> &Table<Service> {
+        &self.services
+    }
+
+    pub fn slices(&self) -> &Table<EndpointSlice> {
+        &self.slices
+    }
+
+    pub fn endpoints(&self) -> &Table<Endpoints> {
+        &self.endpoints
+    }
+
+    pub fn proxy_configs(&self) -> &Table<ProxyConfig> {
+        &self.proxy_configs
+    }
+
+    /// Freshness by kind; a kind that is not there was never asked for.
+    pub fn sources(&self) -> &BTreeMap<Kind, Source> {
+        &self.sources
+    }
+
+    /// Objects that could not be read.
+    pub fn faults(&self) -> impl ExactSizeIterator<Item = &Arc<Fault>> {
+        self.faults.values()
+    }
+
+    /// The slices of a Service, by slice name.
+    pub fn slices_of(&self, service: &Key) -> impl Iterator<Item = &Arc<EndpointSlice>> {
+        let names = self.slices_by_service.get(service).into_iter().flatten();
+        let keys = names.map(|name| Key { namespace: service.namespace.clone(), name: name.clone() });
+        keys.filter_map(|key| self.slices.get(&key))
+    }
+
+    /// The pods of a node, by namespace and name.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &Arc<Pod>> {
+        self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key))
+    }
+
+    /// The pods that the Service's selector matches; none if it has no selector.
+    pub fn selected_pods<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Arc<Pod>> {
+        let selector = service.selector.as_ref();
+        let pods =
+            selector.map(|_| self.pods.in_namespace(&service.meta.key.namespace)).into_iter().flatten();
+        pods.filter(move |pod| selector.is_some_and(|selector| selector.selects(&pod.meta.labels)))
+    }
+
+    /// [`ClusterState::selected_pods`] of all Services at once, in one pass over the pods instead of one per Service.
+    /// Services that select nothing are left out.
+    pub fn selections(&self) -> HashMap<&Key, Vec<&Arc<Pod>>> {
+        // By the first pair of the selector: a pod is asked only by Services that share one of its labels.
+        let mut askers: HashMap<LabelOf<'_>, Vec<(&Key, &Labels)>> = HashMap::new();
+        for service in self.services.values() {
+            let Some(selector) = &service.selector else { continue };
+            let Some((key, value)) = selector.iter().next() else { continue };
+            askers.entry((service.namespace(), key, value)).or_default().push((service.key(), selector));
+        }
+        let mut selections: HashMap<&Key, Vec<&Arc<Pod>>> = HashMap::new();
+        for pod in self.pods.values() {
+            for (key, value) in pod.meta.labels.iter() {
+                let asking = askers.get(&(pod.namespace(), key, value)).into_iter().flatten();
+                for (service, _) in asking.filter(|(_, selector)| selector.selects(&pod.meta.labels)) {
+                    selections.entry(service).or_default().push(pod);
+                }
+            }
+        }
+        selections
+    }
+
+    pub fn node(&self, name: &str) -> Option<&Arc<Node>> {
+        self.nodes.get(&Key::cluster(name))
+    }
+
+    /// kube-proxy's configuration, if the cluster shows one.
+    pub fn proxy_config(&self) -> Option<&Arc<ProxyConfig>> {
+        self.proxy_configs.get(&ProxyConfig::well_known_key())
+    }
+
+    /// kube-proxy's settings on `node`; a stock kube-proxy's if the cluster shows none.
+    pub fn proxy_settings(&self, node: &str) -> ProxySettings {
+        self.proxy_config().map_or_else(ProxySettings::default, |config| config.for_node(node).clone())
+    }
+
+    pub(crate) fn index_slice(&mut self, slice: &EndpointSlice) {
+        if let Some(service) = slice.service() {
+            self.slices_by_service.entry(service).or_default().insert(slice.name().clone());
+        }
+    }
+
+    pub(crate) fn unindex_slice(&mut self, slice: &EndpointSlice) {
+        let Some(service) = slice.service() else { return };
+        if let Some(names) = self.slices_by_service.get_mut(&service) {
+            names.remove(slice.name());
+            if names.is_empty() {
+                self.slices_by_service.remove(&service);
+            }
+        }
+    }
+
+    pub(crate) fn index_pod(&mut self, pod: &Pod) {
+        if let Some(node) = &pod.node {
+            self.pods_by_node.entry(node.clone()).or_default().insert(pod.key().clone());
+        }
+    }
+
+    pub(crate) fn unindex_pod(&mut self, pod: &Pod) {
+        let Some(node) = &pod.node else { return };
+        if let Some(keys) = self.pods_by_node.get_mut(node) {
+            keys.remove(pod.key());
+            if keys.is_empty() {
+                self.pods_by_node.remove(node);
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What leads where: sources to VIPs, VIPs to endpoints. Everything here rests on the API objects (`configured`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::layout::{CARD, PORT_PITCH, Places};
+use super::status::{is_defect, port_name};
+use super::survey::{ServiceView, Survey, is_open, spot_node, spot_target};
+use super::words::standing_text;
+use super::{Health, Point, SourceId, Target};
+use crate::model::{ClusterState, Key, Keyed, ServiceType, Text};
+use crate::proxy::{EndpointRow, PortStanding, Why};
+
+/// What an edge rests on. Shown by its dash: solid, dashed, dotted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    Observed,
+    Predicted,
+    Configured,
+}
+
+/// A way that traffic can take, or should and can't.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edge {
+    pub from: Target,
+    /// An endpoint's row, or the node whose aggregate counts it.
+    pub to: Target,
+    pub service: Key,
+    /// World points where it starts and ends; both ends are horizontal.
+    pub a: Point,
+    pub b: Point,
+    /// Of the Service's connections, 0 to 1.
+    pub share: f64,
+    /// How many endpoints it stands for; 0 between a source and a VIP.
+    pub endpoints: usize,
+    pub basis: Basis,
+    /// `Failing`: the endpoint should receive traffic and does not.
+    pub health: Health,
+    /// The Service can be reached from outside.
+    pub open: bool,
+    /// It belongs to what is in focus.
+    pub focused: bool,
+}
+
+/// The selected thing, and what of the map belongs to it.
+pub(super) struct Focus {
+    pub(super) target: Option<Target>,
+    /// Endpoints that have to be shown.
+    pub(super) must: BTreeSet<Target>,
+    /// What is to be written on rows: the share, or the reason against it.
+    pub(super) marks: BTreeMap<Target, Text>,
+}
+
+impl Focus {
+    pub(super) fn of(state: &ClusterState, survey: &Survey, target: Option<&Target>) -> Focus {
+        let mut focus = Focus { target: target.cloned(), must: BTreeSet::new(), marks: BTreeMap::new() };
+        let service = focus.service().and_then(|key| state.services().get(key)).cloned();
+        let view =
+            service.and_then(|service| survey.services().find(|view| view.service.key() == service.key()));
+        if let Some(view) = view {
+            for row in &view.status.rows {
+                let Some(spot) = spot_target(row) else { continue };
+                let text = focus.standing(view, row).map_or_else(|| "by DNS".into(), standing_text);
+                focus.must.insert(spot.clone());
+                focus.marks.insert(spot, text);
+            }
+        }
+        if let Some(target @ (Target::Pod(_) | Target::Address(_))) = target {
+            focus.must.insert(target.clone());
+        }
+        focus
+    }
+
+    /// The Service in focus, if it is one or a port of one.
+    pub(super) fn service(&self) -> Option<&Key> {
+        match &self.target {
+            Some(Target::Service(key) | Target::Port(key, _)) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// How the row stands: towards the port in focus, or towards the first port that it receives on.
+    fn standing<'a>(&self, view: &ServiceView, row: &'a EndpointRow) -> Option<&'a PortStanding> {
+        let name = match &self.target {
+            Some(Target::Port(key, name)) if key == view.service.key() => Some(name),
+            _ => None,
+        };
+        match name {
+            Some(name) => {
+                let nth = view.service.ports.iter().position(|port| port_name(port) == *name)?;
+                row.ports.get(nth).map(|(_, standing)| standing)
+            }
+            None => best_standing(row),
+        }
+    }
+
+    fn has(&self, from: &Target, service: &Key, to: &Target, node: Option<&Text>) -> bool {
+        match &self.target {
+            None => false,
+            Some(Target::Service(key) | Target::Port(key, _)) => key == service,
+            Some(Target::Node(name)) => node == Some(name),
+            Some(Target::Namespace(namespace)) => service.namespace == *namespace,
+            Some(target) => target == from || target == to,
+        }
+    }
+}
+
+fn best_standing(row: &EndpointRow) -> Option<&PortStanding> {
+    let standings = || row.ports.iter().map(|(_, standing)| standing);
+    standings()
+        .find(|standing| matches!(standing, PortStanding::Receives { .. }))
+        .or_else(|| standings().next())
+}
+
+pub(super) fn edges(state: &ClusterState, survey: &Survey, places: &Places, focus: &Focus) -> Vec<Edge> {
+    let mut rows: BTreeMap<&Target, Point> = BTreeMap::new();
+    for (target, rect) in places.rows.values().flatten() {
+        rows.insert(target, Point::new(rect.x, rect.center().y));
+    }
+    let total: usize = survey.services().map(|view| view.status.rows.len()).sum();
+    let draft = Draft { state, survey, places, focus, rows, dense: total > DENSE };
+    let mut edges = Vec::new();
+    for view in survey.services() {
+        draft.sources_to(view, &mut edges);
+        draft.endpoints_of(view, &mut edges);
+    }
+    edges
+}
+
+/// With more endpoints than this, Services out of focus have one edge per node.
+const DENSE: usize = 1_000;
+
+struct Draft<'a> {
+    state: &'a ClusterState,
+    survey: &'a Survey,
+    places: &'a Places,
+    focus: &'a Focus,
+    rows: BTreeMap<&'a Target, Point>,
+    dense: bool,
+}
+
+impl Draft<'_> {
+    /// The card's middle line; the port's, if that is in focus.
+    fn card(&self, view: &ServiceView) -> Option<(f64, f64, f64)> {
+        let key = view.service.key();
+        let rect = self.places.cards.get(&(key.namespace.clone(), key.name.clone()))?;
+        let port = match &self.focus.target {
+            Some(Target::Port(focus, name)) if focus == key && view.service.ports.len() > 1 => {
+                view.service.ports.iter().position(|port| port_name(port) == *name)
+            }
+            _ => None,
+        };
+        let y = match port {
+            Some(nth) => rect.y + CARD.1 + (nth as f64 + 0.5) * PORT_PITCH - 1.0,
+            None => rect.y + CARD.1 / 2.0,
+        };
+        Some((rect.x, rect.right(), y))
+    }
+
+    fn sources_to(&self, view: &ServiceView, edges: &mut Vec<Edge>) {
+        let Some((left, _, y)) = self.card(view) else { return };
+        let key = view.service.key();
+        let to = Target::Service(key.clone());
+        let open = is_open(&view.service);
+        let in_focus = self.focus.service() == Some(key);
+        for source in &self.survey.sources {
+            let from = Target::Source(source.id.clone());
+            let selected = self.focus.target.as_ref() == Some(&from);
+            let drawn = match source.id {
+                SourceId::Outside => open,
+                SourceId::Nodes => view.service.is_proxied() && (in_focus || selected),
+                SourceId::Pods(_) => in_focus || selected,
+            };
+            let Some(rect) = self.places.sources.get(&source.id).filter(|_| drawn) else { continue };
+            edges.push(Edge {
+                focused: self.focus.has(&from, key, &to, None),
+                from,
+                to: to.clone(),
+                service: key.clone(),
+                a: Point::new(rect.right(), rect.center().y),
+                b: Point::new(left, y),
+                share: 0.15,
+                endpoints: 0,
+                basis: Basis::Configured,
+                health: Health::Ok,
+                open: source.id == SourceId::Outside,
+            });
+        }
+    }
+
+    fn endpoints_of(&self, view: &ServiceView, edges: &mut Vec<Edge>) {
+        let Some((_, right, y)) = self.card(view) else { return };
+        let from = Target::Service(view.service.key().clone());
+        let in_focus = self.focus.service() == Some(view.service.key());
+        let mut by_node: BTreeMap<Text, Edge> = BTreeMap::new();
+        for row in &view.status.rows {
+            let Some(spot) = spot_target(row) else { continue };
+            let Some((share, health)) = self.share(view, row, in_focus) else { continue };
+            let node = spot_node(self.state, row);
+            let focused = self.focus.has(&from, view.service.key(), &spot, Some(&node));
+            let edge = |to: Target, b: Point| Edge {
+                from: from.clone(),
+                to,
+                service: view.service.key().clone(),
+                a: Point::new(right, y),
+                b,
+                share,
+                endpoints: 1,
+                basis: Basis::Configured,
+                health,
+                open: is_open(&view.service),
+                focused,
+            };
+            match self.rows.get(&spot).filter(|_| !self.dense || focused) {
+                Some(at) => edges.push(edge(spot, *at)),
+                None => {
+                    let Some(at) = self.aggregate(&node) else { continue };
+                    let merge = |known: &mut Edge| {
+                        known.share += share;
+                        known.endpoints += 1;
+                        known.focused |= focused;
+                        known.health = known.health.worst(health);
+                    };
+                    let fresh = || edge(Target::Node(node.clone()), at);
+                    by_node.entry(node.clone()).and_modify(merge).or_insert_with(fresh);
+                }
+            }
+        }
+        edges.extend(by_node.into_values());
+    }
+
+    /// The left end of the node's aggregate, or of its panel.
+    fn aggregate(&self, node: &Text) -> Option<Point> {
+        let more = self.places.more.get(node).filter(|_| !self.dense);
+        let panel = || self.places.panels.get(node).map(|rect| Point::new(rect.x, rect.y + 16.0));
+        more.map(|rect| Point::new(rect.x, rect.center().y)).or_else(panel)
+    }
+
+    /// The endpoint's share and health, or `None` if nothing is to be drawn: endpoints that get nothing have an edge
+    /// only while their Service is in focus, and only if that is a defect.
+    fn share(&self, view: &ServiceView, row: &EndpointRow, in_focus: bool) -> Option<(f64, Health)> {
+        let ready = row.conditions.is_some_and(|c| view.service.publish_not_ready || c.is_ready());
+        let defect = || in_focus.then_some((0.0, Health::Failing));
+        match self.focus.standing(view, row) {
+            Some(PortStanding::Receives { mean, .. }) => Some((*mean, Health::Ok)),
+            None | Some(PortStanding::Nothing(Why::NotProxied))
+                if view.service.service_type != ServiceType::ExternalName =>
+            {
+                let by_dns = 1.0 / view.status.rows.len().max(1) as f64;
+                if ready { Some((by_dns, Health::Ok)) } else { defect() }
+            }
+            Some(PortStanding::Nothing(why)) if is_defect(why) => defect(),
+            _ => None,
+        }
+    }
+}
