@@ -125,14 +125,25 @@ impl World {
         .await;
     }
 
-    /// Waits until the feed holds exactly the API's pods and Services.
+    /// Waits until the feed holds exactly the API's pods and Services. The API is asked anew after each delta, and now and
+    /// then without one: the demo's last pods start and stop while this looks.
     async fn agrees(&self) {
-        let (pods, services) = (self.names("pods").await, self.names("services").await);
-        self.until("pods and Services as the API has them", |state| {
-            let held = |keys: Vec<&Key>| keys.into_iter().cloned().collect::<BTreeSet<_>>();
-            held(state.pods().keys().collect()) == pods && held(state.services().keys().collect()) == services
-        })
-        .await;
+        let agreed = async {
+            loop {
+                let revision = self.feed.revision();
+                let (pods, services) = (self.names("pods").await, self.names("services").await);
+                let held = |keys: Vec<&Key>| keys.into_iter().cloned().collect::<BTreeSet<_>>();
+                if self.feed.read(|snapshot| {
+                    held(snapshot.state.pods().keys().collect()) == pods
+                        && held(snapshot.state.services().keys().collect()) == services
+                }) {
+                    return;
+                }
+                let mut deltas = self.feed.subscribe(&revision).unwrap();
+                let _ = timeout(Duration::from_millis(250), deltas.next()).await;
+            }
+        };
+        assert!(timeout(PATIENCE, agreed).await.is_ok(), "not within {PATIENCE:?}: the feed holds what the API has");
     }
 
     async fn names(&self, plural: &str) -> BTreeSet<Key> {
