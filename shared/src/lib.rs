@@ -11,6 +11,8 @@ pub mod delta;
 pub mod manifest;
 pub mod model;
 pub mod netfilter;
+pub mod predict;
 pub mod proxy;
 pub mod scene;
 pub mod synthetic;
+pub mod trace;

@@ -14,6 +14,7 @@ pub mod node;
 pub mod parts;
 pub mod ports;
 pub mod reach;
+pub mod reference;
 pub mod rules;
 pub mod userspace;
 
@@ -21,4 +22,6 @@ pub use common::{Backend, Categories, PortView, backends, categorize};
 pub use reach::{
     EndpointRow, NodeScope, PortStanding, Refusal, Share, Via, Why, endpoint_rows, endpoint_rows_of, shares,
 };
-pub use rules::{Format, NodeError, NotIpvs, Rules, Scope, find_node, generate, generate_for};
+pub use rules::{
+    Format, NodeError, NotIpvs, Rules, Scope, find_node, generate, generate_for, generate_ports,
+};

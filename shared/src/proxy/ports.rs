@@ -89,7 +89,7 @@ pub fn port_infos_of(state: &ClusterState, service: &Service, family: IpFamily) 
 }
 
 /// The Service's address in a family; none if kube-proxy ignores it there.
-pub(super) fn cluster_ip(service: &Service, family: IpFamily) -> Option<IpAddr> {
+pub fn cluster_ip(service: &Service, family: IpFamily) -> Option<IpAddr> {
     if service.service_type == ServiceType::ExternalName
         || service.meta.labels.get(OTHER_PROXY_LABEL).is_some()
     {

@@ -59,6 +59,20 @@ pub fn generate_for(
     if scope == Scope::All { rules } else { rules.without_empty() }
 }
 
+/// The rules of a node with these ports only, which may be a part of the cluster's. In userspace mode, those of all Services: a
+/// port's socket depends on the others.
+pub fn generate_ports(state: &ClusterState, ports: &[PortInfo], context: &NodeContext) -> Rules {
+    match context.mode {
+        ProxyMode::Userspace => Rules::Userspace(userspace::generate(state, context)),
+        ProxyMode::Iptables => {
+            let size = iptables::ClusterSize::of_state(state, context.family);
+            Rules::Iptables(iptables::generate_sized(ports, context, size))
+        }
+        ProxyMode::Nftables => Rules::Nftables(nftables::generate(ports, context)),
+        ProxyMode::Ipvs => Rules::Ipvs(ipvs::generate(ports, context)),
+    }
+}
+
 fn ports(state: &ClusterState, family: IpFamily, scope: Scope<'_>) -> Vec<PortInfo> {
     match scope {
         Scope::All => port_infos(state, family),

@@ -14,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
+use super::common::{Backend, backends};
 use super::node::NodeContext;
 use super::ports::cluster_ip;
 use super::rules::Scope;
@@ -220,4 +221,66 @@ fn append(rules: &mut Vec<Rule>, rule: Rule) {
     if !rules.iter().rev().take_while(same_port).any(|known| *known == rule) {
         rules.push(rule);
     }
+}
+
+/// A socket of the kube-proxy process: what comes to it goes on to one of the endpoints, in turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxySocket {
+    pub protocol: Protocol,
+    pub port: u16,
+    /// `namespace/service`, and `:portname` if the port has a name.
+    pub name: String,
+    pub endpoints: Vec<SocketAddr>,
+    /// Seconds for which a client keeps its endpoint.
+    pub affinity: Option<u32>,
+}
+
+/// The sockets behind [`generate`]'s rules.
+pub fn sockets(state: &ClusterState, family: IpFamily) -> Vec<ProxySocket> {
+    let mut given = ProxyPorts::default();
+    let mut sockets = Vec::new();
+    for service in state.services().values().filter(|service| cluster_ip(service, family).is_some()) {
+        let mut ports: Vec<&ServicePort> = service.ports.iter().collect();
+        ports.sort_by_key(|port| (port.port, port.protocol));
+        for port in ports.into_iter().filter(|port| port.protocol != Protocol::Sctp) {
+            let name = port_name(service, port);
+            let Some(proxy_port) = given.take(&name, port.protocol) else { continue };
+            sockets.push(ProxySocket {
+                protocol: port.protocol,
+                port: proxy_port,
+                name,
+                endpoints: endpoints(state, service, port, family),
+                affinity: service.affinity_seconds,
+            });
+        }
+    }
+    sockets
+}
+
+/// This mode reads Endpoints, ready addresses only, by the port's name. A cluster that shows none (a file without them) has
+/// them from the slices, as the Endpoints controller would make them.
+fn endpoints(
+    state: &ClusterState,
+    service: &Service,
+    port: &ServicePort,
+    family: IpFamily,
+) -> Vec<SocketAddr> {
+    let mut found: Vec<SocketAddr> = if state.endpoints().is_empty() {
+        let all = backends(state, service, port, family);
+        all.iter().filter(|backend| backend.ready).map(Backend::socket).collect()
+    } else {
+        let subsets = state.endpoints().get(service.key()).map(|endpoints| endpoints.subsets.as_slice());
+        let socket = |ip: IpAddr, number: u16| SocketAddr::new(ip, number);
+        let of_subset = |subset: &crate::model::Subset| {
+            let numbers = subset.ports.iter().filter(|known| known.name == port.name);
+            let numbers: Vec<u16> = numbers.filter_map(|known| known.port).map(u16::from).collect();
+            let addresses = subset.addresses.iter().map(|address| address.ip);
+            addresses.flat_map(|ip| numbers.iter().map(move |number| socket(ip, *number))).collect::<Vec<_>>()
+        };
+        subsets.unwrap_or_default().iter().flat_map(of_subset).collect()
+    };
+    found.retain(|socket| IpFamily::of(socket.ip()) == family);
+    found.sort_unstable();
+    found.dedup();
+    found
 }

@@ -1,5 +1,7 @@
 //! The conformance corpus and random variations of it, for the tests of rules.
 
+pub mod packets;
+
 use std::fs;
 use std::path::Path;
 
@@ -90,9 +92,22 @@ impl Dice {
     }
 }
 
+/// The rules of a [`varied`] cluster.
+pub fn variation(case: &Case, seed: u64) -> Rules {
+    let Varied { state, node, family } = varied(case, seed);
+    rules(&state, &node, family)
+}
+
+/// A cluster, and from where it is looked at.
+pub struct Varied {
+    pub state: ClusterState,
+    pub node: String,
+    pub family: IpFamily,
+}
+
 /// The cluster of a case with some Services and slices gone, and ports, addresses, affinity, policies and marks changed;
 /// seen from any of its nodes.
-pub fn variation(case: &Case, seed: u64) -> Rules {
+pub fn varied(case: &Case, seed: u64) -> Varied {
     let mut dice = Dice(seed);
     let bit = dice.roll(32);
     let text = (0..32).fold(case.text.clone(), |text, old| {
@@ -112,8 +127,8 @@ pub fn variation(case: &Case, seed: u64) -> Rules {
     }
     let state = manifest::load(&list.to_string()).unwrap().state;
     let nodes: Vec<String> = state.nodes().values().map(|node| node.meta.key.name.to_string()).collect();
-    let node = &nodes[dice.roll(nodes.len() as u64) as usize];
-    rules(&state, node, if dice.roll(2) == 0 { IpFamily::IPv4 } else { IpFamily::IPv6 })
+    let node = nodes[dice.roll(nodes.len() as u64) as usize].clone();
+    Varied { state, node, family: if dice.roll(2) == 0 { IpFamily::IPv4 } else { IpFamily::IPv6 } }
 }
 
 fn vary_service(service: &mut serde_json::Value, dice: &mut Dice) {

@@ -1,0 +1,171 @@
+//! Following packets through rules: held to a second answer that is worked out from the objects alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation fails the test"
+)]
+#![cfg(not(target_arch = "wasm32"))]
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod support;
+
+use std::env;
+
+use support::packets::Pool;
+use support::{Varied, cases, varied};
+use vipscope_shared::model::{ClusterState, IpFamily, ProxyMode};
+use vipscope_shared::predict::Predictor;
+use vipscope_shared::proxy::reference::{Fate, From, Probe, answer};
+use vipscope_shared::synthetic::Random;
+use vipscope_shared::trace::{Fraction, Origin, Packet, Trace, Verdict};
+
+/// Packets for each mode in an ordinary run; `VIPSCOPE_PACKETS` asks for more.
+const PACKETS: usize = 10_000;
+
+fn packets() -> usize {
+    env::var("VIPSCOPE_PACKETS").ok().and_then(|text| text.parse().ok()).unwrap_or(PACKETS)
+}
+
+fn expected(state: &ClusterState, predictor: &Predictor, packet: &Packet) -> Fate {
+    let Packet { source, destination, port, protocol, origin } = predictor.as_sent(*packet);
+    let from = match origin {
+        Origin::Pod => From::Pod,
+        Origin::Node => From::Node,
+        Origin::Outside => From::Outside,
+    };
+    answer(state, &predictor.context, &Probe { source, destination, port, protocol, from })
+}
+
+/// The trace in the reference's words. Every endpoint must be as likely as the others, and all together certain.
+fn told(trace: &Trace) -> Fate {
+    let sum = trace.outcomes.iter().fold(Fraction::ZERO, |sum, one| sum.plus(one.probability).unwrap());
+    assert_eq!(sum, Fraction::ONE, "{trace:?}");
+    let [first, ..] = &trace.outcomes[..] else { panic!("no outcome") };
+    match first.verdict {
+        Verdict::Accept => Fate::Accept,
+        Verdict::Drop => Fate::Drop,
+        Verdict::Reject => Fate::Reject,
+        Verdict::NoMatch => Fate::NoMatch,
+        Verdict::Unknown => panic!("unknown: {trace:?}"),
+        Verdict::Deliver => {
+            let each = Fraction::new(1, trace.outcomes.len() as u64).unwrap();
+            let one = |outcome: &vipscope_shared::trace::Outcome| {
+                assert_eq!((outcome.verdict, outcome.probability), (Verdict::Deliver, each), "{trace:?}");
+                (outcome.destination, outcome.masquerade)
+            };
+            Fate::Deliver(trace.outcomes.iter().map(one).collect())
+        }
+    }
+}
+
+fn sorted(fate: Fate) -> Fate {
+    match fate {
+        Fate::Deliver(mut all) => {
+            all.sort_unstable();
+            Fate::Deliver(all)
+        }
+        other => other,
+    }
+}
+
+/// Draws packets in random clusters until there are enough; counts what became of them.
+fn compare(mode: ProxyMode) {
+    let (cases, wanted) = (cases(), packets());
+    let (mut drawn, mut seed) = (0, 0_u64);
+    let mut fates = std::collections::BTreeMap::<&str, usize>::new();
+    while drawn < wanted {
+        let case = &cases[seed as usize % cases.len()];
+        let Varied { state, node, family } = if seed.is_multiple_of(3) {
+            let state = vipscope_shared::manifest::load(&case.text).unwrap().state;
+            Varied { state, node: case.node.clone(), family: case.family }
+        } else {
+            varied(case, seed)
+        };
+        let node = state.node(&node).unwrap();
+        let predictor = Predictor::new(&state, node, family, mode);
+        let pool = Pool::of(&state, node, family);
+        let mut random = Random(seed);
+        for _ in 0..60 {
+            let packet = pool.draw(&mut random, &state, node);
+            let trace = predictor.trace(&packet);
+            let (told, expected) = (sorted(told(&trace)), sorted(expected(&state, &predictor, &packet)));
+            if told != expected {
+                let answer = predictor.answer(&state, &packet);
+                panic!(
+                    "{} seed {seed} node {} {family} {mode}\n{packet:?}\nrules: {told:?}\nobjects: {expected:?}\n{:#?}\n{:#?}",
+                    case.name, predictor.context.node.meta.key.name, answer.outcomes, predictor.context
+                );
+            }
+            *fates.entry(name(&told)).or_default() += 1;
+            drawn += 1;
+        }
+        seed += 1;
+    }
+    println!("{mode}: {drawn} packets in {seed} clusters: {fates:?}");
+    let enough = |fate: &str| fates.get(fate).is_some_and(|count| *count > wanted / 100);
+    let rare = if mode == ProxyMode::Userspace {
+        &["deliver", "no match"][..]
+    } else {
+        &["deliver", "drop", "reject", "no match"]
+    };
+    assert!(rare.iter().all(|fate| enough(fate)), "packets must meet everything: {fates:?}");
+}
+
+fn name(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Deliver(_) => "deliver",
+        Fate::Accept => "accept",
+        Fate::Drop => "drop",
+        Fate::Reject => "reject",
+        Fate::NoMatch => "no match",
+    }
+}
+
+#[test]
+fn iptables_rules_and_objects_agree() {
+    compare(ProxyMode::Iptables);
+}
+
+#[test]
+fn nftables_rules_and_objects_agree() {
+    compare(ProxyMode::Nftables);
+}
+
+#[test]
+fn ipvs_rules_and_objects_agree() {
+    compare(ProxyMode::Ipvs);
+}
+
+#[test]
+fn userspace_rules_and_objects_agree() {
+    compare(ProxyMode::Userspace);
+}
+
+/// The rules of the Services that claim a packet answer like those of all Services.
+#[test]
+fn the_rules_that_concern_a_packet_answer_like_all() {
+    for (nth, case) in cases().iter().enumerate() {
+        let Varied { state, node, family } = varied(case, nth as u64);
+        let node = state.node(&node).unwrap();
+        let pool = Pool::of(&state, node, family);
+        let mut random = Random(nth as u64);
+        for mode in ProxyMode::ALL {
+            let all = Predictor::new(&state, node, family, mode);
+            for _ in 0..10 {
+                let packet = pool.draw(&mut random, &state, node);
+                let some = Predictor::for_packet(&state, node, family, mode, &packet);
+                let (some, all) = (some.answer(&state, &packet), all.answer(&state, &packet));
+                assert_eq!(some.outcomes, all.outcomes, "{} {mode} {packet:?}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn both_families_are_covered() {
+    let families: std::collections::BTreeSet<IpFamily> =
+        cases().iter().take(30).enumerate().map(|(nth, case)| varied(case, nth as u64).family).collect();
+    assert_eq!(families.len(), 2);
+}
