@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vipscope::server::BasePath;
-use vipscope_shared::model::{IpFamily, ProxyMode};
+use vipscope_shared::model::{IpFamily, Protocol, ProxyMode};
+use vipscope_shared::predict::names::{Destination, NameError, Source};
 use vipscope_shared::proxy::Format;
 
 /// Where every Kubernetes Service VIP goes: a live dashboard.
@@ -27,6 +28,8 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// The rules that kube-proxy programs on a node, from a file of Kubernetes objects
     Rules(RulesArgs),
+    /// Where packets go on a node, rule by rule, with exact shares, from a file of Kubernetes objects
+    Trace(TraceArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -155,6 +158,49 @@ pub struct RulesArgs {
     /// Adds the jumps from built-in chains, for an empty network namespace
     #[arg(long)]
     pub jumps: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Kubernetes objects as JSON or YAML, e.g. of `kubectl get svc,endpointslices,pods,nodes,cm -A -o json`; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub cluster: PathBuf,
+    /// Name of the node whose rules are followed
+    #[arg(long)]
+    pub node: String,
+    /// userspace | iptables | nftables | ipvs [default: the mode of the node's kube-proxy]
+    #[arg(long, value_parser = proxy_mode)]
+    pub mode: Option<ProxyMode>,
+    /// IP | pod/NAMESPACE/NAME | node/NAME | external
+    #[arg(long, value_name = "SRC", value_parser = source)]
+    pub from: Option<Source>,
+    /// IP:PORT | svc/NAMESPACE/NAME[:PORT]
+    #[arg(long, value_name = "DST", value_parser = destination)]
+    pub to: Option<Destination>,
+    /// tcp | udp | sctp [default: tcp; of a Service, those of its ports]
+    #[arg(long, value_parser = protocol)]
+    pub protocol: Option<Protocol>,
+    /// A JSON array of {source, destination, port, protocol}; prints one JSON result a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "protocol"])]
+    pub packets: Option<PathBuf>,
+    /// kube-proxy's config.conf, instead of the one in the ConfigMap kube-system/kube-proxy
+    #[arg(long, value_name = "FILE")]
+    pub proxy_config: Option<PathBuf>,
+    /// Prints JSON, one result a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn source(text: &str) -> Result<Source, String> {
+    text.parse().map_err(|error: NameError| error.to_string())
+}
+
+fn destination(text: &str) -> Result<Destination, String> {
+    text.parse().map_err(|error: NameError| error.to_string())
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    text.parse().map_err(|()| "expected tcp, udp or sctp".to_owned())
 }
 
 fn ip_family(text: &str) -> Result<IpFamily, String> {

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let log_format = match &cli.command {
-        Some(Command::Rules(_)) => LogFormat::Text,
+        Some(Command::Rules(_) | Command::Trace(_)) => LogFormat::Text,
         Some(Command::Sandbox(sandbox)) => sandbox.log_format,
         Some(Command::Serve(serve)) => serve.log_format,
         None => cli.serve.log_format,
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.command {
             Some(Command::Rules(args)) => command::rules::run(&args),
+            Some(Command::Trace(args)) => command::trace::run(&args),
             Some(Command::Sandbox(args)) => serve::sandbox(args).await,
             Some(Command::Serve(args)) => serve::dashboard(args).await,
             None => serve::dashboard(cli.serve).await,

@@ -310,3 +310,61 @@ async fn problems_with_rules_say_what_is_wrong() {
         assert!(text.contains(detail), "{path}: {text}");
     }
 }
+
+async fn ask_trace(
+    app: &Router,
+    asked: &serde_json::Value,
+    headers: &[(&str, &str)],
+) -> (u16, serde_json::Value) {
+    let mut request = Request::post("/api/v1/trace").header("host", "localhost:7411");
+    request = request.header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = app.clone().oneshot(request.body(Body::from(asked.to_string())).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    (status, serde_json::from_slice(&body(response).await).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_trace_is_answered_from_the_newest_state() {
+    let (mut writer, app) = server(Security::default());
+    writer.commit(small_cluster(), Timestamp::UNIX_EPOCH);
+    let asked =
+        serde_json::json!({"node": "n1", "from": "external", "to": "svc/shop/cart", "mode": "nftables"});
+    let (status, answer) = ask_trace(&app, &asked, &[]).await;
+    assert_eq!(status, 200, "{answer}");
+    let outcome = &answer["answers"][0]["outcomes"][0];
+    assert_eq!(
+        (&outcome["verdict"], &outcome["destination"]),
+        (&"deliver".into(), &"10.244.0.5:8080".into())
+    );
+    let rows = [
+        (
+            serde_json::json!({"node": "n2", "from": "external", "to": "svc/shop/cart"}),
+            404,
+            "Node n2 is not there",
+        ),
+        (
+            serde_json::json!({"node": "n1", "from": "external", "to": "svc/shop/none"}),
+            404,
+            "Service shop/none",
+        ),
+        (serde_json::json!({"node": "n1", "from": "me", "to": "svc/shop/cart"}), 400, "field `from`"),
+        (serde_json::json!({"node": "n1", "from": "external", "to": "cart"}), 400, "field `to`"),
+        (
+            serde_json::json!({"node": "n1", "from": "external", "to": "svc/shop/cart", "mode": "x"}),
+            400,
+            "field `mode`",
+        ),
+        (serde_json::json!({"node": "n1", "from": "external"}), 400, "to"),
+    ];
+    for (asked, code, expected) in rows {
+        let (status, problem) = ask_trace(&app, &asked, &[]).await;
+        assert_eq!(status, code, "{asked}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(expected), "{problem}");
+    }
+    // A page of another site can't ask.
+    let foreign = [("origin", "https://evil.example")];
+    assert_eq!(ask_trace(&app, &serde_json::json!({}), &foreign).await.0, 403);
+}

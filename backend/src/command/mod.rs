@@ -3,6 +3,7 @@
 
 mod cluster_file;
 pub mod rules;
+pub mod trace;
 
 use std::io::{self, ErrorKind, Write};
 

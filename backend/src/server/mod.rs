@@ -10,6 +10,7 @@ mod rules;
 mod security;
 mod snapshot;
 mod stream;
+mod trace;
 
 use std::future::Future;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware;
 use axum::response::Redirect;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,7 @@ pub fn app(state: AppState, security: Security) -> Router {
         .route("/api/v1/snapshot", get(snapshot::get))
         .route("/api/v1/stream", get(stream::upgrade))
         .route("/api/v1/rules/{node}", get(rules::get))
+        .route("/api/v1/trace", post(trace::post))
         .fallback(assets::file);
     let home = base.to_string();
     let routes = match base.as_nested() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Predictor;
 use crate::model::{ClusterState, IpFamily, Protocol, ProxyMode, Text};
-use crate::netfilter::nft::Key;
+use crate::netfilter::nft::{Hook, Key};
 use crate::proxy::ports::PortInfo;
 use crate::trace::{Conditions, Effect, Origin, Outcome, Packet, Step, Trace, Verdict};
 
@@ -156,7 +156,10 @@ impl Predictor {
             table: place.map_or("", |place| program.table_of(place.chain)).to_owned(),
             chain: place.map_or("", |place| program.chain_name(place.chain)).to_owned(),
             rule,
-            effect: program.effect_text(step.effect),
+            effect: match (step.hook, step.effect) {
+                (Hook::Postrouting, Effect::Return) => "return: not marked, so the source stays".to_owned(),
+                (_, effect) => program.effect_text(effect),
+            },
         }
     }
 

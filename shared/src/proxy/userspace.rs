@@ -237,6 +237,15 @@ pub struct ProxySocket {
 
 /// The sockets behind [`generate`]'s rules.
 pub fn sockets(state: &ClusterState, family: IpFamily) -> Vec<ProxySocket> {
+    sockets_of(state, family, |_, _| true)
+}
+
+/// Those of the Services and ports that are `wanted`. Their numbers depend on the others all the same.
+pub fn sockets_of(
+    state: &ClusterState,
+    family: IpFamily,
+    wanted: impl Fn(&Service, u16) -> bool,
+) -> Vec<ProxySocket> {
     let mut given = ProxyPorts::default();
     let mut sockets = Vec::new();
     for service in state.services().values().filter(|service| cluster_ip(service, family).is_some()) {
@@ -245,6 +254,9 @@ pub fn sockets(state: &ClusterState, family: IpFamily) -> Vec<ProxySocket> {
         for port in ports.into_iter().filter(|port| port.protocol != Protocol::Sctp) {
             let name = port_name(service, port);
             let Some(proxy_port) = given.take(&name, port.protocol) else { continue };
+            if !wanted(service, proxy_port) {
+                continue;
+            }
             sockets.push(ProxySocket {
                 protocol: port.protocol,
                 port: proxy_port,
