@@ -9,8 +9,8 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::common::{Categories, categorize};
 use super::node::{Detector, NodeContext, NodePorts};
-use super::ports::{Hashes, PortInfo};
-use crate::model::IpFamily;
+use super::ports::{Hashes, PortInfo, port_infos_of};
+use crate::model::{ClusterState, IpFamily};
 use crate::netfilter::ChainName;
 use crate::netfilter::iptables::{
     Addresses, Chain, CtStates, Match, Recent, Rule, Sense, Side, Table, TableName, Target,
@@ -39,6 +39,19 @@ impl ClusterSize {
     /// Of all the ports of a family.
     pub fn of(ports: &[PortInfo]) -> ClusterSize {
         ClusterSize::with_endpoints(ports.iter().map(|port| port.endpoints.len()).sum())
+    }
+
+    /// [`ClusterSize::of`] all ports of a family, which looks no further than it must to know.
+    pub fn of_state(state: &ClusterState, family: IpFamily) -> ClusterSize {
+        let mut count = 0;
+        for service in state.services().values() {
+            count +=
+                port_infos_of(state, service, family).iter().map(|port| port.endpoints.len()).sum::<usize>();
+            if count > LARGE_CLUSTER {
+                break;
+            }
+        }
+        ClusterSize::with_endpoints(count)
     }
 
     pub(super) fn with_endpoints(count: usize) -> ClusterSize {

@@ -5,7 +5,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{Addresses, Chain, Element, Field, Key, KeyType, Map, Rule, Set, Statement, Table, Verdict};
+use super::{
+    Addresses, Base, Chain, Element, Field, Key, KeyType, Map, Rule, Set, Statement, Table, Verdict,
+};
 use super::{BaseKind, Sense, Side};
 use crate::model::{IpFamily, Text};
 use crate::netfilter::iptables::{write_ip, write_number, write_socket};
@@ -21,8 +23,77 @@ struct Writer<'a> {
 impl Table {
     /// A script that makes the table: table, chains, sets, maps, then rules by chain, then elements by set and map.
     pub fn write(&self, out: &mut String) {
+        self.writer(out).table();
+    }
+
+    /// The one line of [`Table::write`] that makes this rule of this chain, without its line end.
+    pub fn rule_line(&self, chain: &Chain, rule: &Rule) -> String {
+        self.line(|writer| writer.rule(chain, rule))
+    }
+
+    /// The line that puts `key` into a set.
+    pub fn member_line(&self, set: &Set, key: Key) -> String {
+        self.line(|writer| writer.member(set, key))
+    }
+
+    /// The line that puts an element into a map.
+    pub fn element_line(&self, map: &Map, key: Key, element: &Element) -> String {
+        self.line(|writer| writer.element(map, key, element))
+    }
+
+    /// A rule's statements, as they stand in a listing: without its comment.
+    pub fn statements(&self, rule: &Rule) -> String {
+        self.line(|writer| writer.statements(rule))
+    }
+
+    /// An element as it stands in a listing, without its comment: `KEY`, or `KEY : VERDICT`.
+    pub fn entry(&self, key: Key, verdict: Option<&Verdict>) -> String {
+        self.line(|writer| {
+            writer.key(key);
+            if let Some(verdict) = verdict {
+                writer.push(&[" : "]);
+                writer.verdict(verdict);
+            }
+        })
+    }
+
+    /// What a set's keys are made of, and how long its elements live.
+    pub fn set_type(&self, set: &Set) -> String {
+        self.line(|writer| {
+            let key = format!("type {}", writer.key_type(set.key));
+            writer.push(&[&key]);
+            if let Some(seconds) = set.dynamic_seconds {
+                writer.push(&[&format!(" ; flags dynamic,timeout ; timeout {seconds}s")]);
+            }
+        })
+    }
+
+    /// What a map leads from and to.
+    pub fn map_type(&self, map: &Map) -> String {
+        self.line(|writer| {
+            let key = writer.key_type(map.key);
+            writer.push(&["type ", &key, " : verdict"]);
+        })
+    }
+
+    fn line(&self, print: impl FnOnce(&mut Writer<'_>)) -> String {
+        let mut out = String::new();
+        print(&mut self.writer(&mut out));
+        out.truncate(out.trim_end().len());
+        out
+    }
+
+    fn writer<'a>(&'a self, out: &'a mut String) -> Writer<'a> {
         let ip = if self.family == IpFamily::IPv4 { "ip" } else { "ip6" };
-        Writer { table: self, ip, out }.table();
+        Writer { table: self, ip, out }
+    }
+}
+
+impl Base {
+    /// `type nat hook prerouting priority -100`
+    pub fn text(&self) -> String {
+        let kind = if self.kind == BaseKind::Nat { "nat" } else { "filter" };
+        format!("type {kind} hook {} priority {}", self.hook.as_str(), self.priority)
     }
 }
 
@@ -42,12 +113,7 @@ impl Writer<'_> {
             chain.rules.iter().for_each(|rule| self.rule(chain, rule));
         }
         for set in table.sets.values() {
-            for key in &set.elements {
-                self.start("element", &set.name);
-                self.push(&[" { "]);
-                self.key(*key);
-                self.push(&[" }\n"]);
-            }
+            set.elements.iter().for_each(|key| self.member(set, *key));
         }
         for map in table.maps.values() {
             map.elements.iter().for_each(|(key, element)| self.element(map, *key, element));
@@ -86,10 +152,7 @@ impl Writer<'_> {
 
     fn declare_chain(&mut self, chain: &Chain) {
         self.start("chain", &chain.name);
-        let base = chain.base.map(|base| {
-            let kind = if base.kind == BaseKind::Nat { "nat" } else { "filter" };
-            format!("type {kind} hook {} priority {} ;", base.hook.as_str(), base.priority)
-        });
+        let base = chain.base.map(|base| base.text() + " ;");
         self.properties(base.as_deref().unwrap_or_default(), chain.comment.as_ref());
     }
 
@@ -113,15 +176,31 @@ impl Writer<'_> {
 
     fn rule(&mut self, chain: &Chain, rule: &Rule) {
         self.start("rule", &chain.name);
-        for statement in &rule.statements {
+        if !rule.statements.is_empty() {
             self.push(&[" "]);
-            self.statement(statement);
+            self.statements(rule);
         }
         if let Some(comment) = &rule.comment {
             self.push(&[" "]);
             self.comment(comment);
         }
         self.push(&["\n"]);
+    }
+
+    fn statements(&mut self, rule: &Rule) {
+        for (nth, statement) in rule.statements.iter().enumerate() {
+            if nth > 0 {
+                self.push(&[" "]);
+            }
+            self.statement(statement);
+        }
+    }
+
+    fn member(&mut self, set: &Set, key: Key) {
+        self.start("element", &set.name);
+        self.push(&[" { "]);
+        self.key(key);
+        self.push(&[" }\n"]);
     }
 
     fn element(&mut self, map: &Map, key: Key, element: &Element) {
