@@ -41,13 +41,11 @@ pub(super) fn generate_for(state: &ClusterState, node: &NodeContext, scope: Scop
         let Some(ip) = cluster_ip(service, node.family) else { continue };
         let mut ports: Vec<&ServicePort> = service.ports.iter().collect();
         ports.sort_by_key(|port| (port.port, port.protocol));
-        let shown = match scope {
-            Scope::All => true,
-            Scope::Service(key) => key == service.key(),
-        };
         for port in ports.into_iter().filter(|port| port.protocol != Protocol::Sctp) {
             let name = port_name(service, port);
-            if let Some(proxy_port) = given.take(&name, port.protocol).filter(|_| shown) {
+            if let Some(proxy_port) =
+                given.take(&name, port.protocol).filter(|_| scope.has(service.key(), &port.name))
+            {
                 portals.open(ip, service, &Portal { name: &name, port, proxy_port });
             }
         }
