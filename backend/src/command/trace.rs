@@ -163,6 +163,9 @@ fn write_step(step: &StepView, out: &mut String) {
     if !step.rule.is_empty() {
         let _ = writeln!(out, "  {:<12} {}", "", step.rule);
     }
+    if let Some(element) = &step.element {
+        let _ = writeln!(out, "  {:<12} {element}", "");
+    }
 }
 
 fn write_share(outcome: &OutcomeView, out: &mut String) {
