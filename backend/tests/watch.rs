@@ -143,7 +143,10 @@ impl World {
                 let _ = timeout(Duration::from_millis(250), deltas.next()).await;
             }
         };
-        assert!(timeout(PATIENCE, agreed).await.is_ok(), "not within {PATIENCE:?}: the feed holds what the API has");
+        assert!(
+            timeout(PATIENCE, agreed).await.is_ok(),
+            "not within {PATIENCE:?}: the feed holds what the API has"
+        );
     }
 
     async fn names(&self, plural: &str) -> BTreeSet<Key> {

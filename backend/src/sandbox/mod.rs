@@ -14,23 +14,27 @@
 //! kubectl -n shop annotate pod POD vipscope.dev/crash=true       # its container crashes until the annotation goes
 //! kubectl -n shop delete pod POD                                 # it terminates, still serving, and is replaced
 //! kubectl cordon node-c
-//! kubectl apply --validate=false -f service.yaml
+//! kubectl apply -f service.yaml
 //! ```
 //!
 //! `vipscope.dev/drain-seconds` on a pod says how long it keeps serving once it is deleted (6 by default). With churn
 //! switched on, something small happens every few seconds; the same seed gives the same sequence.
 //!
-//! Served: namespaces, nodes, pods, services, endpoints, configmaps, events, endpointslices (`discovery.k8s.io/v1`),
-//! deployments and replicasets (`apps/v1`), `/status` and `/scale`, the three patch types, watches with bookmarks and
-//! streaming lists, dry run. Not yet: server-side apply, protobuf bodies, tables, OpenAPI, port-forward.
+//! Served: namespaces, nodes, pods, services, endpoints, configmaps, secrets, serviceaccounts, events, endpointslices
+//! (`discovery.k8s.io/v1`), deployments and replicasets (`apps/v1`), the review APIs, `/status`, `/scale` and `/eviction`; JSON,
+//! YAML and protobuf bodies, tables, the three patch types and server-side apply, watches with bookmarks and streaming
+//! lists, dry run, OpenAPI. Kinds that are not served say so.
 //!
 //! # The parts
 //!
-//! `api` (paths and verbs) → `objects` (rules of create, update, delete; `strategy` per kind) → `store` (revisions,
+//! `route` (paths) and `api` (verbs) → `objects` (rules of create, update, delete; `strategy` per kind) → `store` (revisions,
 //! event logs). `controllers`, `kubelet` and `churn` are tasks that watch the store and write through `objects`, as any
-//! client would. `demo` is the content. A new kind is an entry in `resources` and its line in `strategy`.
+//! client would. `demo` is the content. `body`, `protobuf` and `schema` read what clients send, `render` and `table` write what
+//! they get, `managed` keeps field owners. A new kind is an entry in `resources` and its line in `strategy`, `table` and
+//! `openapi`.
 
 pub mod api;
+mod body;
 mod chance;
 mod churn;
 mod clock;
@@ -38,17 +42,27 @@ mod controllers;
 mod demo;
 mod discovery;
 mod errors;
+mod fixed;
 mod kubelet;
 mod list;
+mod managed;
 mod object;
 mod objects;
+mod openapi;
 mod patch;
+mod portforward;
+mod protobuf;
 mod query;
+mod render;
 mod resources;
+mod reviews;
+mod route;
 mod scale;
+mod schema;
 mod selectors;
 mod store;
 mod strategy;
+mod table;
 mod watch;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What each kind does when an object of it is created or changed: shape check, defaults, validation, allocation.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, discovery::v1 as discovery};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +26,8 @@ pub fn check_shape(resource: Type, value: &Value) -> Result<(), Refusal> {
         Type::EndpointSlices => shape::<discovery::EndpointSlice>(resource, value),
         Type::Deployments => shape::<apps::Deployment>(resource, value),
         Type::ReplicaSets => shape::<apps::ReplicaSet>(resource, value),
+        Type::Secrets => shape::<core::Secret>(resource, value),
+        Type::ServiceAccounts => shape::<core::ServiceAccount>(resource, value),
     }
 }
 
@@ -57,7 +61,8 @@ pub fn admit(
         Type::Endpoints => admit_endpoints(new),
         Type::EndpointSlices => admit_slice(new, old),
         Type::Deployments | Type::ReplicaSets => admit_workload(resource, new, old),
-        Type::Nodes | Type::ConfigMaps | Type::Events => Vec::new(),
+        Type::Secrets => admit_secret(new, old),
+        Type::Nodes | Type::ConfigMaps | Type::Events | Type::ServiceAccounts => Vec::new(),
     };
     if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(resource, object::name(new), &errors)) }
 }
@@ -141,6 +146,19 @@ fn pod_spec(spec: &mut Value, path: &str) -> Vec<FieldError> {
         ports.into_iter().flatten().for_each(|port| set_default(port, "protocol", "TCP"));
     }
     errors
+}
+
+/// `stringData` becomes `data`.
+fn admit_secret(new: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
+    set_default(new, "type", "Opaque");
+    if let Some(Value::Object(texts)) = new.as_object_mut().and_then(|fields| fields.remove("stringData")) {
+        for (key, text) in texts {
+            new["data"][key] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
+        }
+    }
+    let changed = old.is_some_and(|old| old["type"] != new["type"]);
+    let kind = new["type"].clone();
+    changed.then(|| FieldError::invalid("type", kind, "field is immutable")).into_iter().collect()
 }
 
 fn admit_endpoints(new: &mut Value) -> Vec<FieldError> {

@@ -642,3 +642,44 @@ fn port_unavailable(at: usize, number: u64, why: Unavailable) -> Rejected {
     };
     Rejected::Invalid(vec![FieldError::invalid(format!("spec.ports[{at}].nodePort"), number, why)])
 }
+
+/// What clients should know about a Service that is admitted.
+pub fn warnings(service: &Value) -> Vec<String> {
+    let given = |field: &str| match &service["spec"][field] {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    };
+    let (headless, external_name) = (is_headless(service), is_type(service, &["ExternalName"]));
+    let annotations = &service["metadata"]["annotations"];
+    let rows = [
+        (
+            given("externalIPs"),
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+        ),
+        (headless && given("externalIPs"), "spec.externalIPs is ignored for headless services"),
+        (headless && given("loadBalancerIP"), "spec.loadBalancerIP is ignored for headless services"),
+        (
+            headless && spec_text(service, "sessionAffinity") == "ClientIP",
+            "spec.SessionAffinity is ignored for headless services",
+        ),
+        (
+            external_name && given("externalIPs"),
+            "spec.externalIPs is ignored when spec.type is \"ExternalName\"",
+        ),
+        (
+            !external_name && given("externalName"),
+            "spec.externalName is ignored when spec.type is not \"ExternalName\"",
+        ),
+        (
+            spec_text(service, "trafficDistribution") == "PreferClose",
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"",
+        ),
+        (
+            !annotations["service.kubernetes.io/topology-aware-hints"].is_null(),
+            "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead",
+        ),
+    ];
+    rows.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text.to_owned()).collect()
+}
