@@ -4,7 +4,7 @@
 
 mod kubectl_help;
 
-use kubectl_help::{Cluster, Says};
+use kubectl_help::{Cluster, Forward, Says};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{Duration, timeout};
 use vipscope::sandbox::Options;
@@ -303,6 +303,39 @@ async fn a_watch_prints_changes() {
     assert_eq!(names, ["first", "kubernetes", "second", "third"]);
     let stopped = child.start_kill();
     assert!(stopped.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_are_forwarded() {
+    let Some(cluster) = Cluster::start(Options { empty: true, ..DEMO }).await else { return };
+    let rows = [
+        ("create deployment web --image=nginx:1 --replicas=2 --port=8080", Says::Fine),
+        ("create service clusterip web --tcp=80:8080", Says::Fine),
+        ("run loose --image=nginx:1", Says::Fine),
+        ("rollout status deployment/web --timeout=30s", Says::Fine),
+        ("wait --for=condition=Ready pod/loose --timeout=30s", Says::Fine),
+        ("port-forward service/web :99", Says::Fails("Service web does not have a service port 99")),
+    ];
+    cluster.check(&rows).await;
+    let names = cluster.line("get pods -l app=web -o jsonpath={.items[*].metadata.name}").await.out;
+    // Through a WebSocket, and as older ones do.
+    for websockets in ["true", "false"] {
+        let forward = Forward::start(&cluster, &["service/web", ":80"], websockets).await;
+        for _ in 0..3 {
+            let (status, body) = forward.get("/any/path").await;
+            assert!(status.starts_with("HTTP/1.1 200"), "{status}");
+            assert!(names.split(' ').any(|name| body.trim() == name), "{body} is one of {names}");
+        }
+        let (first, second) = tokio::join!(forward.get("/"), forward.get("/"));
+        assert_eq!(first.1, second.1, "one pod answers");
+        let forward = Forward::start(&cluster, &["pod/loose", ":7000"], websockets).await;
+        assert_eq!(forward.get("/").await.1.trim(), "loose");
+        // A port that nobody listens on.
+        let pod = format!("pod/{}", names.split(' ').next().unwrap());
+        let forward = Forward::start(&cluster, &[&pod, ":9999"], websockets).await;
+        assert_eq!(forward.get("/").await.1, "");
+        assert!(forward.last_words().await.contains("connection refused"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,8 @@
 //! Served: namespaces, nodes, pods, services, endpoints, configmaps, secrets, serviceaccounts, events, endpointslices
 //! (`discovery.k8s.io/v1`), deployments and replicasets (`apps/v1`), the review APIs, `/status`, `/scale` and `/eviction`; JSON,
 //! YAML and protobuf bodies, tables, the three patch types and server-side apply, watches with bookmarks and streaming
-//! lists, dry run, OpenAPI. Kinds that are not served say so.
+//! lists, dry run, OpenAPI, port-forward (to a small HTTP server that answers with the pod's name). Kinds that are not
+//! served say so.
 //!
 //! # The parts
 //!

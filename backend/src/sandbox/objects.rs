@@ -180,6 +180,9 @@ pub fn update(
         Part::Status => with_status(&old, &mut new),
     };
     keep_server_fields(resource, part, &old, &mut new)?;
+    if part == Part::Status {
+        strategy::check_status(resource, &new)?;
+    }
     if part == Part::Main {
         strategy::admit(resource, &mut new, Some(&old), tx)?;
         if resource.has(Feature::Generation) && !same_content(&old, &new) {

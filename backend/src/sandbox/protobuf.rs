@@ -119,7 +119,7 @@ fn read_field(
                 Value::Number(number) => {
                     number.as_i64() == Some(0)
                         && !MEANT_ZEROS.contains(&field.name)
-                        && field.base == Base::Int
+                        && matches!(field.base, Base::Int32 | Base::Int64)
                 }
                 _ => false,
             };
@@ -132,7 +132,7 @@ fn read_field(
             if let Value::Array(list) = slot {
                 match (field.base, item) {
                     // Numbers may come packed.
-                    (Base::Int, Item::Bytes(mut packed)) => {
+                    (Base::Int32 | Base::Int64, Item::Bytes(mut packed)) => {
                         while !packed.is_empty() {
                             list.push((varint(&mut packed)? as i64).into());
                         }
@@ -163,7 +163,7 @@ fn read_value(field: &Field, item: Item<'_>, depth: usize) -> Result<Value, Stri
     Ok(match field.base {
         Base::String => item.text()?.into(),
         Base::Bool => (item.number()? != 0).into(),
-        Base::Int => (item.number()? as i64).into(),
+        Base::Int32 | Base::Int64 => (item.number()? as i64).into(),
         Base::Double => f64::from_bits(item.number()?).into(),
         Base::Bytes => STANDARD.encode(item.bytes()?).into(),
         Base::Time | Base::MicroTime => read_time(item.bytes()?, field.base)?,

@@ -6,9 +6,9 @@ use std::process::Stdio;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use vipscope::sandbox::{self, Options, Sandbox};
@@ -171,6 +171,50 @@ impl Cluster {
             assert!(start.elapsed() < limit, "kubectl {line}\nexpected {says:?}\ngot {answer:#?}");
             sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// A running `kubectl port-forward`.
+#[allow(dead_code)]
+pub struct Forward {
+    child: Child,
+    port: u16,
+}
+
+#[allow(dead_code)]
+impl Forward {
+    /// Waits until it listens. `websockets` is whether it may tunnel through one.
+    pub async fn start(cluster: &Cluster, what: &[&str], websockets: &str) -> Forward {
+        let mut command = cluster.command(&[&["port-forward", "--address=127.0.0.1"], what].concat());
+        let mut child = command.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await.expect("it begins").unwrap();
+        let Some(line) = line else {
+            let output = child.wait_with_output().await.unwrap();
+            panic!("port-forward {what:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let port = line.strip_prefix("Forwarding from 127.0.0.1:").and_then(|rest| rest.split(' ').next());
+        let port = port.unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+        Forward { child, port }
+    }
+
+    /// The status line and the body of what GET answers.
+    pub async fn get(&self, path: &str) -> (String, String) {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // A refused connection may be reset.
+        let _ =
+            timeout(PATIENCE, connection.read_to_string(&mut answer)).await.expect("it answers or closes");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+    }
+
+    /// What it says on standard error until it ends.
+    pub async fn last_words(self) -> String {
+        let output = timeout(PATIENCE, self.child.wait_with_output()).await.expect("it ends").unwrap();
+        String::from_utf8(output.stderr).unwrap()
     }
 }
 

@@ -45,7 +45,8 @@ pub enum Shape {
 pub enum Base {
     String,
     Bool,
-    Int,
+    Int32,
+    Int64,
     Double,
     Bytes,
     /// Seconds, RFC 3339 in JSON.
@@ -153,6 +154,89 @@ fn prune(value: &mut Value, schema: &'static Schema, path: &str, unknown: &mut V
     });
 }
 
+/// The first value whose type can't be what it has to be, in the words of Go's decoder.
+pub fn type_error(value: &Value, schema: &'static Schema) -> Option<String> {
+    first_mismatch(value, schema, "")
+}
+
+fn first_mismatch(value: &Value, schema: &'static Schema, path: &str) -> Option<String> {
+    let owner = schema.name.rsplit('.').next().unwrap_or_default();
+    value.as_object()?.iter().find_map(|(name, value)| {
+        let field = schema.field(name)?;
+        let here = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let wrong = |value: &Value, go_type: String| {
+            let found = kind_of(value);
+            Some(format!(
+                "json: cannot unmarshal {found} into Go struct field {owner}.{here} of type {go_type}"
+            ))
+        };
+        match (field.shape, value) {
+            (_, Value::Null) => None,
+            (Shape::One, value) if !field.base.takes(value) => wrong(value, field.base.go_type()),
+            (Shape::One, value) => first_mismatch(value, field.schema()?, &here),
+            (Shape::List, Value::Array(list)) => {
+                list.iter().find_map(|element| match field.base.takes(element) {
+                    true => first_mismatch(element, field.schema()?, &here),
+                    false => wrong(element, field.base.go_type()),
+                })
+            }
+            (Shape::List, other) => wrong(other, format!("[]{}", field.base.go_type())),
+            (Shape::Map, Value::Object(map)) => {
+                map.values().find_map(|element| match field.base.takes(element) {
+                    true => first_mismatch(element, field.schema()?, &here),
+                    false => wrong(element, field.base.go_type()),
+                })
+            }
+            (Shape::Map, other) => wrong(other, format!("map[string]{}", field.base.go_type())),
+        }
+    })
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+impl Base {
+    /// Whether JSON of this kind can be such a value.
+    fn takes(self, value: &Value) -> bool {
+        match self {
+            _ if value.is_null() => true,
+            Base::String | Base::Bytes | Base::Time | Base::MicroTime => value.is_string(),
+            Base::Bool => value.is_boolean(),
+            Base::Int32 => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+            Base::Int64 => value.is_i64() || value.is_u64(),
+            Base::Double => value.is_number(),
+            Base::Quantity | Base::IntOrString => value.is_string() || value.is_number(),
+            Base::Raw => true,
+            Base::Strings => value.is_array(),
+            Base::Message(_) => value.is_object(),
+        }
+    }
+
+    fn go_type(self) -> String {
+        match self {
+            Base::String | Base::Quantity | Base::IntOrString => "string".to_owned(),
+            Base::Bytes => "[]uint8".to_owned(),
+            Base::Time => "v1.Time".to_owned(),
+            Base::MicroTime => "v1.MicroTime".to_owned(),
+            Base::Bool => "bool".to_owned(),
+            Base::Int32 => "int32".to_owned(),
+            Base::Int64 => "int64".to_owned(),
+            Base::Double => "float64".to_owned(),
+            Base::Raw => "runtime.RawExtension".to_owned(),
+            Base::Strings => "[]string".to_owned(),
+            Base::Message(name) => format!("v1.{}", name.rsplit('.').next().unwrap_or(name)),
+        }
+    }
+}
+
 fn parse() -> HashMap<&'static str, Schema> {
     let mut types = HashMap::new();
     let mut current: Option<Schema> = None;
@@ -186,7 +270,8 @@ fn parse_field(line: &'static str) -> Option<Field> {
     let base = match base {
         "string" => Base::String,
         "bool" => Base::Bool,
-        "int32" | "int64" => Base::Int,
+        "int32" => Base::Int32,
+        "int64" => Base::Int64,
         "double" => Base::Double,
         "bytes" => Base::Bytes,
         "time" => Base::Time,
