@@ -378,3 +378,50 @@ async fn nodes_are_cordoned_and_drained() {
     ];
     cluster.check(&rows).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_fails_and_comes_back() {
+    let Some(cluster) = Cluster::start(Options { empty: true, ..DEMO }).await else { return };
+    let rows = [
+        ("create deployment web --image=nginx:1 --replicas=8 --port=80", Says::Fine),
+        ("expose deployment web", Says::Fine),
+        ("rollout status deployment/web --timeout=30s", Says::Fine),
+        // Spread over all nodes.
+        (
+            "get pods --field-selector spec.nodeName=node-d --no-headers",
+            Says::Columns(&["web-* 1/1 Running *", "web-* 1/1 Running *"]),
+        ),
+        ("annotate node node-d vipscope.dev/fail=true", Says::Fine),
+        ("wait --for=condition=Ready=Unknown node/node-d --timeout=30s", Says::Fine),
+        ("get node node-d", Says::Contains("NotReady")),
+        ("get node node-d -o jsonpath={.spec.taints[*].effect}", Says::Is("NoSchedule NoExecute")),
+        (
+            "wait --for=delete pod --field-selector spec.nodeName=node-d --timeout=1s",
+            Says::Fails("timed out"),
+        ),
+    ];
+    cluster.check(&rows).await;
+    let patience = Duration::from_secs(30);
+    let ready = "get deployment web -o jsonpath={.status.readyReplicas}";
+    cluster
+        .eventually(
+            patience,
+            "get pods --field-selector spec.nodeName=node-d --no-headers",
+            Says::Columns(&["web-* */1 Terminating *", "web-* */1 Terminating *"]),
+        )
+        .await;
+    cluster.eventually(patience, ready, Says::Is("8")).await;
+    assert!(cluster.line("annotate node node-d vipscope.dev/fail-").await.success);
+    cluster
+        .eventually(patience, "get pods --field-selector spec.nodeName=node-d --no-headers", Says::Is(""))
+        .await;
+    cluster
+        .eventually(patience, "get node node-d --no-headers", Says::Columns(&["node-d Ready <none> *"]))
+        .await;
+    // A node that is removed takes its pods with it.
+    assert!(cluster.line("delete node node-c").await.success);
+    cluster
+        .eventually(patience, "get pods --field-selector spec.nodeName=node-c --no-headers", Says::Is(""))
+        .await;
+    cluster.eventually(patience, ready, Says::Is("8")).await;
+}

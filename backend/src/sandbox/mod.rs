@@ -14,6 +14,7 @@
 //! kubectl -n shop annotate pod POD vipscope.dev/crash=true       # its container crashes until the annotation goes
 //! kubectl -n shop delete pod POD                                 # it terminates, still serving, and is replaced
 //! kubectl cordon node-c
+//! kubectl annotate node node-d vipscope.dev/fail=true            # it goes silent; its pods are evicted; fail- heals it
 //! kubectl apply -f service.yaml
 //! ```
 //!
@@ -29,7 +30,7 @@
 //! # The parts
 //!
 //! `route` (paths) and `api` (verbs) → `objects` (rules of create, update, delete; `strategy` per kind) → `store` (revisions,
-//! event logs). `controllers`, `kubelet` and `churn` are tasks that watch the store and write through `objects`, as any
+//! event logs). `controllers`, `kubelet`, `nodes` and `churn` are tasks that watch the store and write through `objects`, as any
 //! client would. `demo` is the content. `body`, `protobuf` and `schema` read what clients send, `render` and `table` write what
 //! they get, `managed` keeps field owners. A new kind is an entry in `resources` and its line in `strategy`, `table` and
 //! `openapi`.
@@ -47,6 +48,7 @@ mod fixed;
 mod kubelet;
 mod list;
 mod managed;
+mod nodes;
 mod object;
 mod objects;
 mod openapi;
@@ -82,6 +84,7 @@ use store::Store;
 
 pub use churn::CALM_SERVICES;
 pub use kubelet::{CRASH_ANNOTATION, DRAIN_ANNOTATION, READY_ANNOTATION};
+pub use nodes::FAIL_ANNOTATION;
 
 /// How a sandbox starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +135,7 @@ impl Sandbox {
         let (settled_at, settled) = tokio::sync::watch::channel(from);
         tasks.spawn(controllers::run(store.clone(), from, settled_at, stop.clone()));
         tasks.spawn(kubelet::run(store.clone(), stop.clone()));
+        tasks.spawn(nodes::run(store.clone(), stop.clone()));
         if options.churn {
             tasks.spawn(churn::run(store.clone(), options.seed, stop.clone()));
         }
