@@ -140,7 +140,8 @@ async fn thousands_of_services_and_a_hundred_watchers() {
         writers.spawn(async move {
             let mut client = Client::connect(address).await;
             for number in (writer..SERVICES).step_by(WRITERS) {
-                let made = client.exchange("POST", "/api/v1/namespaces/default/services", &service(number)).await;
+                let made =
+                    client.exchange("POST", "/api/v1/namespaces/default/services", &service(number)).await;
                 assert_eq!(made.0, 201, "{}", made.1);
                 let path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
                 let made = client.exchange("POST", path, &slice(number)).await;
@@ -157,7 +158,10 @@ async fn thousands_of_services_and_a_hundred_watchers() {
     let seen = start.elapsed();
     sandbox.settled().await;
     let grown = resident().saturating_sub(before);
-    println!("{SERVICES} Services, {} endpoints: loaded in {loaded:?}, seen by {WATCHERS} watchers after {seen:?}, {grown} MiB more", SERVICES * ENDPOINTS_EACH);
+    println!(
+        "{SERVICES} Services, {} endpoints: loaded in {loaded:?}, seen by {WATCHERS} watchers after {seen:?}, {grown} MiB more",
+        SERVICES * ENDPOINTS_EACH
+    );
     assert!(seen < BUDGET, "{seen:?}");
     assert!(grown < MEMORY, "{grown} MiB");
 

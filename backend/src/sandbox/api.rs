@@ -12,6 +12,7 @@ use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use vipscope_shared::admission::{FieldError, service};
 
+use super::apply::{self, Applied};
 use super::body::{self, Document, Format};
 use super::errors::Refusal;
 use super::fixed;
@@ -50,6 +51,10 @@ pub fn router(api: Api) -> Router {
 
 async fn handle(State(api): State<Api>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    if is_from_a_page(&parts.headers) {
+        let message = "pages may not use the sandbox's API";
+        return Refusal { reason: "Forbidden", ..Refusal::plain(403, message) }.into_response();
+    }
     let query = Query::parse(parts.uri.query());
     let route = Route::parse(parts.uri.path());
     if let Route::Object(target) = &route
@@ -71,6 +76,13 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
             call.respond(&parts.method)
         }
     }
+}
+
+/// Whether a browser sends this for a page: there is no login, so what a page of anyone asks for is not done. An address that
+/// somebody types in is.
+fn is_from_a_page(headers: &HeaderMap) -> bool {
+    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    headers.contains_key(header::ORIGIN) || headers.get(SITE).is_some_and(|site| site != "none")
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
@@ -418,37 +430,17 @@ impl Call {
             return Err(Refusal::invalid_kind("meta.k8s.io", "PatchOptions", "", &[error]));
         }
         let (resource, key) = (self.target.resource, self.target.key());
-        let mut config = self.applied_config()?;
-        if self.field_validation()? != FieldValidation::Ignore {
-            // Unknown fields are always refused here, in the words of the merge.
-            object::drop_nulls(&mut config);
-        }
+        // Unknown fields are always refused, in the words of the merge.
+        let config = self.applied_config()?;
         let (force, part) = (self.query.flag("force"), self.part());
-        let (code, object) = self.write("PatchOptions", |tx| {
-            let live = tx.get(resource, &key).cloned();
-            let request =
-                Apply { resource, part, manager: &manager, force, stamp: tx.clock.stamp() };
-            let (result, owners) = request.run(live.as_deref(), &config)?;
-            tx.tracking = Tracking::Applied(owners);
-            match live {
-                Some(_) => objects::update(tx, resource, &key, part, result)
-                    .map(|object| (StatusCode::OK, object)),
-                None if part == Part::Status => Err(Refusal::not_found(resource, &key.name)),
-                None => {
-                    let uid = object::uid(&config);
-                    if !uid.is_empty() {
-                        let why = format!(
-                            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-                        );
-                        return Err(Refusal::conflict_because(resource, &key.name, &why));
-                    }
-                    objects::create(tx, resource, &key.namespace, result)
-                        .map(|object| (StatusCode::CREATED, object))
-                }
-            }
+        let applied = self.write("PatchOptions", |tx| {
+            let stamp = tx.clock.stamp();
+            let request = Apply { resource, part, manager: &manager, force, stamp };
+            apply::run(tx, &request, &key, &config)
         })?;
-        self.warn_about(&object);
-        self.answer(code, &object)
+        let created = matches!(applied, Applied::Created(_));
+        self.warn_about(applied.object());
+        self.answer(if created { StatusCode::CREATED } else { StatusCode::OK }, applied.object())
     }
 
     /// The body of an apply.

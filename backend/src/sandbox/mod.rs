@@ -36,6 +36,7 @@
 //! `openapi`.
 
 pub mod api;
+mod apply;
 mod body;
 mod chance;
 mod churn;
@@ -52,6 +53,7 @@ mod nodes;
 mod object;
 mod objects;
 mod openapi;
+mod panel;
 mod patch;
 mod portforward;
 mod protobuf;
@@ -85,6 +87,7 @@ use store::Store;
 pub use churn::CALM_SERVICES;
 pub use kubelet::{CRASH_ANNOTATION, DRAIN_ANNOTATION, READY_ANNOTATION};
 pub use nodes::FAIL_ANNOTATION;
+pub use panel::{Example, NodeState, Outcome, PanelError, PodState, examples};
 
 /// How a sandbox starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

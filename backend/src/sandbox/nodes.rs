@@ -119,7 +119,8 @@ fn plan(agenda: &mut BTreeMap<Key, (Instant, Step)>, node: &Object) {
     }
 }
 
-fn pods_on(tx: &Transaction<'_>, node: &str) -> Vec<Key> {
+/// The pods that are bound to a node.
+pub fn pods_on(tx: &Transaction<'_>, node: &str) -> Vec<Key> {
     let here =
         |key: &Key| tx.get(Type::Pods, key).is_some_and(|pod| object::text(pod, "/spec/nodeName") == node);
     tx.keys(Type::Pods, "").into_iter().filter(here).collect()
