@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use vipscope::cluster::{Limits, Writer, feed};
-use vipscope::server::{AppState, Assets, Metrics, Security, app};
+use vipscope::server::{AppState, Assets, Metrics, Panel, Security, app};
 use vipscope_shared::api::{ClusterInfo, SnapshotResponse, SourceKind};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::model::{Freshness, Key, Kind, Pod, Source};
@@ -35,7 +35,13 @@ fn server(security: Security) -> (Writer, Router) {
     ];
     let assets = Assets::new(files, &security.base_path).unwrap();
     let security = Security { script_hashes: assets.script_hashes(), ..security };
-    let state = AppState { feed, assets, metrics: Metrics::default(), shutdown: CancellationToken::new() };
+    let state = AppState {
+        feed,
+        assets,
+        metrics: Metrics::default(),
+        shutdown: CancellationToken::new(),
+        panel: Panel::default(),
+    };
     (writer, app(state, security))
 }
 

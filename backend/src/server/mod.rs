@@ -7,6 +7,7 @@ mod health;
 mod metrics;
 mod problem;
 mod rules;
+mod sandbox;
 mod security;
 mod snapshot;
 mod stream;
@@ -30,6 +31,7 @@ use tower_http::trace::TraceLayer;
 pub use assets::{Assets, AssetsError};
 pub use metrics::Metrics;
 pub use problem::Problem;
+pub use sandbox::Panel;
 pub use security::{BasePath, BasePathError, Security};
 
 use crate::cluster::Feed;
@@ -45,6 +47,7 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Cancelled when the server stops: sockets then close.
     pub shutdown: CancellationToken,
+    pub panel: Panel,
 }
 
 /// Every route, below the base path, behind the checks of [`Security`].
@@ -62,6 +65,7 @@ pub fn app(state: AppState, security: Security) -> Router {
         .route("/api/v1/stream", get(stream::upgrade))
         .route("/api/v1/rules/{node}", get(rules::get))
         .route("/api/v1/trace", post(trace::post))
+        .nest("/api/v1/sandbox", sandbox::routes())
         .fallback(assets::file);
     let home = base.to_string();
     let routes = match base.as_nested() {
