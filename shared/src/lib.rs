@@ -8,6 +8,7 @@ pub mod admission;
 pub mod api;
 pub mod controllers;
 pub mod delta;
+pub mod discovery;
 pub mod manifest;
 pub mod model;
 pub mod netfilter;
