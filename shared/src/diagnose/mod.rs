@@ -10,6 +10,7 @@
 mod checks;
 mod facts;
 mod finding;
+pub mod ladder;
 mod shell;
 mod similar;
 
