@@ -3,6 +3,7 @@
 //! Everything is below the base path. Nothing here knows Kubernetes: it reads a [`Feed`].
 
 mod assets;
+mod findings;
 mod health;
 mod metrics;
 mod problem;
@@ -60,6 +61,7 @@ pub fn app(state: AppState, security: Security) -> Router {
         .route("/api/v1/snapshot", get(snapshot::get))
         .route("/api/v1/stream", get(stream::upgrade))
         .route("/api/v1/rules/{node}", get(rules::get))
+        .route("/api/v1/findings", get(findings::get))
         .fallback(assets::file);
     let home = base.to_string();
     let routes = match base.as_nested() {

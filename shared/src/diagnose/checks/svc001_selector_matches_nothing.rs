@@ -45,7 +45,8 @@ fn with_suggestion(s: &Subject<'_>, selector: &Labels, problem: Problem) -> Prob
         return problem
             .evidence(pod.object_ref(), format!("metadata.labels.{key}"), &value)
             .advice(format!(
-                "pods of {} have {key}={value}: correct the selector, or those pods' labels",
+                "the nearest pods, those of {}, have {key}={value}: if they are meant, correct the selector, or \
+                 their labels",
                 pod.workload()
             ))
             .kubectl(&words);
