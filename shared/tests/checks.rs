@@ -301,6 +301,21 @@ fn many_endpoints_and_many_services() {
     assert_eq!(variables(499), Vec::<String>::new());
 }
 
+#[test]
+fn every_cluster_can_be_diagnosed_and_twice_is_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conformance/kube-proxy");
+    let mut found = 0;
+    for case in fs::read_dir(folder).unwrap() {
+        let state = load(&fs::read_to_string(case.unwrap().path().join("cluster.json")).unwrap());
+        let report = diagnose(&state, &Options::at(now()));
+        assert_eq!(report, diagnose(&state, &Options::at(now())));
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+        found += report.findings.len();
+    }
+    assert!(found > 160, "{found}: made-up clusters are full of oddities");
+}
+
 /// What is found in a cluster, a line each.
 fn lines(state: &ClusterState, now: &str) -> Vec<String> {
     let found = diagnose(state, &Options::at(now.parse().unwrap()));

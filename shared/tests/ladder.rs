@@ -9,11 +9,14 @@
 
 mod support_yaml;
 
+use std::fs;
+use std::path::Path;
+
 use support_yaml::{HEALTHY, edited};
 use vipscope_shared::diagnose::ladder::{Ladder, Question, Step, Verdict, ladder};
 use vipscope_shared::manifest;
-use vipscope_shared::model::{Key, ProxyMode};
-use vipscope_shared::proxy::Via;
+use vipscope_shared::model::{IpFamily, Key, Keyed, ProxyMode};
+use vipscope_shared::proxy::{PortView, Via, backends, categorize, shares};
 
 fn question() -> Question {
     Question {
@@ -245,6 +248,41 @@ fn the_last_rung_asks_the_rules_of_every_mode() {
         let other = climb(&gone, &Question { mode: Some(mode), ..question() });
         assert_ne!(other.rungs[8].verdict, Verdict::Pass, "{mode}: 10.244.0.50 is not 10.244.0.5");
     }
+}
+
+/// Every Service, pod and node of a real cluster: no rung fails if and only if kube-proxy there would choose the pod.
+#[test]
+fn the_ladder_agrees_with_what_kube_proxy_chooses() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/real-cluster-1.36.json");
+    let state = manifest::load(&fs::read_to_string(path).unwrap()).unwrap().state;
+    let (mut reached, mut failed) = (0, 0);
+    for service in state.services().values().filter(|service| service.is_proxied()) {
+        for (pod, node) in
+            state.pods().values().flat_map(|pod| state.nodes().values().map(move |node| (pod, node)))
+        {
+            for via in [Via::ClusterIp, Via::External] {
+                let port = &service.ports[0];
+                let all = backends(&state, service, port, IpFamily::IPv4);
+                let view = PortView::of(service, port, IpFamily::IPv4);
+                let chosen = shares(&categorize(&all, view, node), view, via).chosen;
+                let offered = via == Via::ClusterIp || view.external;
+                let chosen =
+                    offered && chosen.iter().any(|index| all[*index].pod.as_ref() == Some(pod.key()));
+                let question = Question {
+                    service: service.key().clone(),
+                    port: None,
+                    pod: pod.key().clone(),
+                    node: node.name().clone(),
+                    via,
+                    mode: None,
+                };
+                let found = ladder(&state, &question);
+                assert_eq!(found.first_failure().is_none(), chosen, "{question:?}\n{}", letters(&found));
+                *(if chosen { &mut reached } else { &mut failed }) += 1;
+            }
+        }
+    }
+    assert!(reached > 100 && failed > 500, "{reached} {failed}");
 }
 
 #[test]

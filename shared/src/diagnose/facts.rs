@@ -35,6 +35,8 @@ pub struct Facts<'a> {
     pub zones: BTreeSet<&'a Text>,
     /// Some pod or node has addresses of both families.
     pub dual_stack: bool,
+    /// For each family a pod that has no address of it, but one of the other.
+    lacking: BTreeMap<IpFamily, &'a Arc<Pod>>,
     selections: HashMap<&'a Key, Vec<&'a Arc<Pod>>>,
     selected_by: HashMap<&'a Key, Vec<&'a Key>>,
     node_ports: BTreeMap<NonZeroU16, Vec<&'a Arc<Service>>>,
@@ -70,6 +72,7 @@ impl<'a> Facts<'a> {
             zone: "cluster.local",
             zones: state.nodes().values().filter_map(|node| node.zone()).collect(),
             dual_stack: state.nodes().values().any(of_node) || state.pods().values().any(of_pod),
+            lacking: lacking(state),
             selections,
             selected_by,
             node_ports,
@@ -119,6 +122,11 @@ impl<'a> Facts<'a> {
             endpoints: self.state.endpoints().get(service.key()),
             usable,
         }
+    }
+
+    /// Some pod without an address of the family, but with one of the other.
+    pub(super) fn pod_lacking(&self, family: IpFamily) -> Option<&'a Arc<Pod>> {
+        self.lacking.get(&family).copied()
     }
 
     /// The Services whose selectors match the pod.
@@ -180,6 +188,17 @@ impl<'a> Facts<'a> {
             config.settings.mode == mode || config.nodes.values().any(|settings| settings.mode == mode)
         })
     }
+}
+
+fn lacking(state: &ClusterState) -> BTreeMap<IpFamily, &Arc<Pod>> {
+    let mut lacking = BTreeMap::new();
+    for pod in state.pods().values().filter(|pod| !pod.phase.is_final() && !pod.ips.is_empty()) {
+        let has = |family| pod.ips.iter().any(|ip| IpFamily::of(*ip) == family);
+        for family in IpFamily::BOTH.into_iter().filter(|family| !has(*family)) {
+            lacking.entry(family).or_insert(pod);
+        }
+    }
+    lacking
 }
 
 /// A controller that keeps pods running; Jobs, and static pods that belong to their node, are others.

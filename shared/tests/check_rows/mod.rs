@@ -158,6 +158,11 @@ const NAMESPACE_GOING: &str =
 const NAMESPACE_JUST_GOING: &str =
     "{apiVersion: v1, kind: Namespace, metadata: {name: shop, deletionTimestamp: \"2026-01-01T23:58:00Z\"}}";
 
+const EXT_MIRRORED: &str = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: ext-m, namespace: shop, labels: {kubernetes.io/service-name: ext, endpointslice.kubernetes.io/managed-by: endpointslicemirroring-controller.k8s.io}}, addressType: IPv4, ports: [{name: \"\", port: 80}], endpoints: [{addresses: [192.0.2.9]}]}";
+const OLD_REVISION_POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: web-77c984c8f5-x, namespace: shop, labels: {app: web}, ownerReferences: [{kind: ReplicaSet, name: web-77c984c8f5, controller: true}]}, spec: {nodeName: node-a, containers: [{name: web, ports: [{name: http, containerPort: 8080}], readinessProbe: {httpGet: {port: http}}}]}, status: {phase: Running, podIP: 10.244.0.6, conditions: [{type: Ready, status: \"True\"}]}}";
+const SAME_ADDRESS_LB: &str = "{apiVersion: v1, kind: Service, metadata: {name: later, namespace: shop}, spec: {type: LoadBalancer, clusterIP: 10.96.1.6, ports: [{name: http, port: 80}]}, status: {loadBalancer: {ingress: [{ip: 198.51.100.9}]}}}";
+const SAME_ADDRESS_OTHER_PORT: &str = "{apiVersion: v1, kind: Service, metadata: {name: later, namespace: shop}, spec: {type: LoadBalancer, clusterIP: 10.96.1.6, ports: [{name: http, port: 81}]}, status: {loadBalancer: {ingress: [{ip: 198.51.100.9}]}}}";
+
 pub const ROWS: &[Row] = &[
     // Selection.
     (1, WEB_ERROR, &[WOB], &[]),
@@ -177,6 +182,7 @@ pub const ROWS: &[Row] = &[
         &[],
     ),
     (24, "", &[], &[CANARY_POD]),
+    (24, "", &[], &[OLD_REVISION_POD]),
     (24, "", &[], &[JOB_POD]),
     (24, "", &[], &[STATIC_POD]),
     (25, WEB_INFO, &[], &[TWIN]),
@@ -290,6 +296,7 @@ pub const ROWS: &[Row] = &[
     (11, "", &[], &[LOOSE_TO_WEB]),
     (11, "", &[], &[LOOSE_OWNED]),
     (12, EXT_ERROR, &[], &[EXT, EXT_UNNAMED]),
+    (12, EXT_ERROR, &[], &[EXT, EXT_MIRRORED]),
     (12, "", &[], &[EXT, EXT_SLICE]),
     (12, "", &[], &[EXT_HEADLESS, EXT_UNNAMED]),
     (
@@ -569,6 +576,8 @@ pub const ROWS: &[Row] = &[
     (40, "", &[BALANCER], &[LATER_31000]),
     (40, "", &[NP_LOCAL], &[LATER_31000]),
     (41, WEB_WARN, &[EXTERNAL_IP], &[]),
+    (41, WEB_ERROR, &[EXTERNAL_IP], &[SAME_ADDRESS_LB]),
+    (41, WEB_WARN, &[EXTERNAL_IP], &[SAME_ADDRESS_OTHER_PORT]),
     (41, WEB_ERROR, &[("type: ClusterIP", "type: ClusterIP, externalIPs: [192.168.0.2]")], &[]),
     (41, WEB_ERROR, &[("type: ClusterIP", "type: ClusterIP, externalIPs: [10.244.1.5]")], &[]),
     (41, WEB_ERROR, &[("type: ClusterIP", "type: ClusterIP, externalIPs: [10.96.0.1]")], &[]),

@@ -185,7 +185,7 @@ mod prelude {
     pub(super) use std::sync::Arc;
 
     pub(super) use super::super::facts::{
-        Facts, Subject, count, is_controllers, labels_text, list, port_text,
+        Facts, Subject, count, is_controllers, is_mirrored, labels_text, list, port_text,
     };
     pub(super) use super::super::finding::{Code, Problem, Severity};
     pub(super) use super::words::{

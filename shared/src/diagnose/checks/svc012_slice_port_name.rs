@@ -27,23 +27,23 @@ fn find(s: &Subject<'_>) -> Vec<Problem> {
         let named = |slice: &Arc<EndpointSlice>| {
             list(slice.ports.iter().map(|port| format!("{:?}/{}", &*port.name, port.protocol)))
         };
-        let first = filled().next().map_or("SLICE", |slice| slice.name());
-        let patch = serde_json::json!([{"op": "replace", "path": "/ports/0/name", "value": &*port.name}]);
         s.problem(format!("no slice has a port {:?}/{}", &*port.name, port.protocol))
             .own(format!("spec.ports[{index}].name"), format!("{:?}", &*port.name))
             .evidence_of("ports[].name", filled().map(|slice| (slice.object_ref(), named(slice))))
             .advice("give the slice's port the name and protocol of the Service's port")
-            .kubectl(&[
-                "kubectl",
-                "-n",
-                s.namespace(),
-                "patch",
-                "endpointslice",
-                first,
-                "--type=json",
-                "-p",
-                &patch.to_string(),
-            ])
+            .kubectl(&mend(s, filled().next(), port).iter().map(String::as_str).collect::<Vec<_>>())
     };
     s.ports().filter(|(_, port)| !joined(port)).map(problem).collect()
+}
+
+/// The command that names the slice's port; of a mirrored slice, that of its Endpoints, since the mirror follows those.
+fn mend(s: &Subject<'_>, slice: Option<&&Arc<EndpointSlice>>, port: &ServicePort) -> Vec<String> {
+    let mirrored = slice.is_some_and(|slice| is_mirrored(&slice.meta));
+    let (kind, name, path) = match slice {
+        Some(slice) if !mirrored => ("endpointslice", &**slice.name(), "/ports/0/name"),
+        _ => ("endpoints", s.name(), "/subsets/0/ports/0/name"),
+    };
+    let patch = serde_json::json!([{"op": "add", "path": path, "value": &*port.name}]).to_string();
+    let words = ["kubectl", "-n", s.namespace(), "patch", kind, name, "--type=json", "-p", &patch];
+    words.map(str::to_owned).to_vec()
 }

@@ -6,7 +6,7 @@ pub const CHECK: Check = Check {
     code: Code(24),
     title: "Service selects pods of several applications",
     severity: Severity::Warn,
-    condition: "The selected pods belong to different workloads, or have different values of the label app.kubernetes.io/name (or app), and these names do not just differ by a suffix such as -canary, -blue or -v2. Pods of Jobs and static pods are left out.",
+    condition: "The selected pods belong to different workloads, or have different values of the label app.kubernetes.io/name (or app), and these names do not just differ by a suffix such as -canary, -blue, -v2, a number or a hash. Pods of Jobs and static pods are left out.",
     explanation: "Clients get answers of one application or another by chance.",
     needs: &[Kind::Pod],
     of_deleted: false,
@@ -52,16 +52,48 @@ const TRACKS: [&str; 14] = [
     "baseline", "rc", "test",
 ];
 
-/// True if two names are of one application: equal, one with a suffix, or both with a suffix of a release.
+/// What Kubernetes makes hashes of; without vowels, so that they make no words.
+const HASH_ALPHABET: &str = "bcdfghjklmnpqrstvwxz2456789";
+
+/// True if two names are of one application: equal but for digits at the end, one with a suffix, or both with the suffix of
+/// a release, a shard or a hash.
 fn is_variant(a: &str, b: &str) -> bool {
     let extends =
         |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('-'));
-    let track = |name: &str| {
-        TRACKS.contains(&name) || name.trim_start_matches('v').chars().all(|c| c.is_ascii_digit() || c == '.')
-    };
     let same_stem = || match (a.rsplit_once('-'), b.rsplit_once('-')) {
-        (Some((left, x)), Some((right, y))) => left == right && track(x) && track(y),
+        (Some((left, x)), Some((right, y))) => left == right && is_release(x) && is_release(y),
         _ => false,
     };
-    a == b || extends(a, b) || extends(b, a) || same_stem()
+    let number = |name| str::trim_end_matches(name, |c: char| c.is_ascii_digit());
+    a == b || number(a) == number(b) || extends(a, b) || extends(b, a) || same_stem()
+}
+
+fn is_release(suffix: &str) -> bool {
+    let version = suffix.trim_start_matches('v').chars().all(|c| c.is_ascii_digit() || c == '.');
+    let hash = suffix.len() >= 5 && suffix.chars().all(|c| HASH_ALPHABET.contains(c));
+    TRACKS.contains(&suffix) || suffix.len() == 1 || version || hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_one_application() {
+        for (a, b, expected) in [
+            ("cart", "cart", true),
+            ("cart", "cart-canary", true),
+            ("cart-blue", "cart-green", true),
+            ("cart-v1", "cart-v2", true),
+            ("cart-5cbdc8fd4", "cart-77c984c8f5", true),
+            ("shard-a", "shard-b", true),
+            ("mongo0", "mongo1", true),
+            ("cart", "carts", false),
+            ("shop-cart", "shop-orders", false),
+            ("web-frontend", "web-backend", false),
+            ("apache-deployment", "nginx-deployment", false),
+        ] {
+            assert_eq!((is_variant(a, b), is_variant(b, a)), (expected, expected), "{a} {b}");
+        }
+    }
 }

@@ -58,6 +58,5 @@ fn cut_off<'a>(s: &Subject<'a>, only: IpFamily) -> Option<&'a Arc<Pod>> {
     if !s.facts.dual_stack || s.live_pods().next().is_none() || !s.live_pods().all(both) {
         return None;
     }
-    let pods = &mut s.facts.state.pods().values();
-    pods.find(|pod| !pod.phase.is_final() && !pod.ips.is_empty() && !has(pod, only))
+    s.facts.pod_lacking(only)
 }

@@ -15,15 +15,14 @@ pub const CHECK: Check = Check {
 
 fn find(s: &Subject<'_>) -> Vec<Problem> {
     let sctp: Vec<_> = s.service.ports.iter().filter(|port| port.protocol == Protocol::Sctp).collect();
-    let windows = s
-        .facts
-        .state
-        .nodes()
-        .values()
-        .any(|node| node.meta.labels.get("kubernetes.io/os").is_some_and(|os| &**os == "windows"));
-    let unable = windows || s.facts.uses_mode(ProxyMode::Userspace);
+    if sctp.is_empty() || !s.service.is_proxied() {
+        return Vec::new();
+    }
+    let on_windows =
+        |node: &Arc<Node>| node.meta.labels.get("kubernetes.io/os").is_some_and(|os| &**os == "windows");
+    let unable = s.facts.uses_mode(ProxyMode::Userspace) || s.facts.state.nodes().values().any(on_windows);
     let outside = matches!(s.service.service_type, ServiceType::LoadBalancer | ServiceType::NodePort);
-    if sctp.is_empty() || !s.service.is_proxied() || !(unable || outside) {
+    if !(unable || outside) {
         return Vec::new();
     }
     let why = if unable {
