@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub dual_stack: bool,
     /// For each family a pod that has no address of it, but one of the other.
     lacking: BTreeMap<IpFamily, &'a Arc<Pod>>,
+    /// For each label that a selector without pods asks for: the first pod, in any namespace, that has it.
+    strangers: HashMap<(&'a Text, &'a Text), &'a Arc<Pod>>,
     selections: HashMap<&'a Key, Vec<&'a Arc<Pod>>>,
     selected_by: HashMap<&'a Key, Vec<&'a Key>>,
     node_ports: BTreeMap<NonZeroU16, Vec<&'a Arc<Service>>>,
@@ -73,6 +75,7 @@ impl<'a> Facts<'a> {
             zones: state.nodes().values().filter_map(|node| node.zone()).collect(),
             dual_stack: state.nodes().values().any(of_node) || state.pods().values().any(of_pod),
             lacking: lacking(state),
+            strangers: strangers(state, &selections),
             selections,
             selected_by,
             node_ports,
@@ -127,6 +130,13 @@ impl<'a> Facts<'a> {
     /// Some pod without an address of the family, but with one of the other.
     pub(super) fn pod_lacking(&self, family: IpFamily) -> Option<&'a Arc<Pod>> {
         self.lacking.get(&family).copied()
+    }
+
+    /// A pod of another namespace that a selector without pods of its own would match. Of the pods with each of its labels
+    /// only the first is looked at.
+    pub(super) fn stranger(&self, selector: &'a Labels) -> Option<&'a Arc<Pod>> {
+        let mut candidates = selector.iter().filter_map(|pair| self.strangers.get(&pair).copied());
+        candidates.find(|pod| selector.selects(&pod.meta.labels))
     }
 
     /// The Services whose selectors match the pod.
@@ -188,6 +198,24 @@ impl<'a> Facts<'a> {
             config.settings.mode == mode || config.nodes.values().any(|settings| settings.mode == mode)
         })
     }
+}
+
+fn strangers<'a>(
+    state: &'a ClusterState,
+    selections: &HashMap<&Key, Vec<&Arc<Pod>>>,
+) -> HashMap<(&'a Text, &'a Text), &'a Arc<Pod>> {
+    let empty = state.services().values().filter(|service| !selections.contains_key(service.key()));
+    let wanted: HashSet<_> =
+        empty.filter_map(|service| service.selector.as_ref()).flat_map(Labels::iter).collect();
+    let mut first = HashMap::new();
+    if !wanted.is_empty() {
+        for pod in state.pods().values() {
+            for pair in pod.meta.labels.iter().filter(|pair| wanted.contains(pair)) {
+                first.entry(pair).or_insert(pod);
+            }
+        }
+    }
+    first
 }
 
 fn lacking(state: &ClusterState) -> BTreeMap<IpFamily, &Arc<Pod>> {

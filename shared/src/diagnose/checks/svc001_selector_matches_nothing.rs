@@ -31,7 +31,7 @@ fn find(s: &Subject<'_>) -> Vec<Problem> {
     vec![with_suggestion(s, selector, problem)]
 }
 
-fn with_suggestion(s: &Subject<'_>, selector: &Labels, problem: Problem) -> Problem {
+fn with_suggestion<'a>(s: &Subject<'a>, selector: &'a Labels, problem: Problem) -> Problem {
     let show = ["kubectl", "-n", s.namespace(), "get", "pods", "--show-labels"];
     let pods = s.facts.state.pods();
     let near =
@@ -51,8 +51,7 @@ fn with_suggestion(s: &Subject<'_>, selector: &Labels, problem: Problem) -> Prob
             ))
             .kubectl(&words);
     }
-    let elsewhere = pods.values().find(|pod| selector.selects(&pod.meta.labels));
-    match elsewhere {
+    match s.facts.stranger(selector) {
         Some(pod) => problem
             .evidence(pod.object_ref(), "metadata.namespace", pod.namespace())
             .advice(format!(
