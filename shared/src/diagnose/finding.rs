@@ -202,7 +202,7 @@ impl Problem {
         }
         match all.count() {
             0 => self,
-            more => self.own(field, format!("and {more} more")),
+            more => self.own(field, format!("(and {more} more)")),
         }
     }
 
