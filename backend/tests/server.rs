@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use vipscope::cluster::{Limits, Writer, feed};
 use vipscope::server::{AppState, Assets, Metrics, Panel, Security, app};
-use vipscope_shared::api::{ClusterInfo, SnapshotResponse, SourceKind};
+use vipscope_shared::api::{ClusterInfo, FindingsResponse, SnapshotResponse, SourceKind};
 use vipscope_shared::delta::{Change, Object};
+use vipscope_shared::diagnose::Finding;
 use vipscope_shared::model::{Freshness, Key, Kind, Pod, Source};
 
 const PAGE: &str = r#"<html><head><base href="/"><script type="module">boot()</script></head></html>"#;
@@ -294,6 +295,42 @@ async fn rules_of_a_node_by_mode_and_service() {
     let service_ips = service_ips.iter().find(|map| map["name"] == "service-ips").unwrap();
     let element = service_ips["elements"][0].as_str().unwrap();
     assert!(element.starts_with("{ 10.96.0.10 . tcp . 80 : goto service-"), "{element}");
+}
+
+#[tokio::test]
+async fn findings_of_the_cluster_and_of_one_service() {
+    let (mut writer, app) = server(Security::default());
+    let live = |kind| Change::Source(Source { kind, freshness: Freshness::Live });
+    writer.commit(Kind::ALL.map(live).into_iter().chain(small_cluster()).collect(), Timestamp::UNIX_EPOCH);
+    let ask = async |query: &str| -> FindingsResponse {
+        let response = get(&app, &format!("/api/v1/findings{query}"), &[]).await;
+        assert_eq!(response.status(), StatusCode::OK, "{query}");
+        assert_eq!(header(&response, "cache-control"), "no-cache");
+        serde_json::from_slice(&body(response).await).unwrap()
+    };
+    let codes = |response: &FindingsResponse| -> Vec<String> {
+        let short = |f: &Finding| format!("{} {} {}", f.code, f.subject, f.suppressed.is_some());
+        response.findings.iter().map(short).collect()
+    };
+    let all = ask("").await;
+    assert_eq!(all.revision.to_string(), "e1-1");
+    assert_eq!(codes(&all), ["SVC009 Service shop/mail false"]);
+    assert_eq!(all.skipped, []);
+    assert_eq!(codes(&ask("?ignore=SVC001,svc009").await), ["SVC009 Service shop/mail true"]);
+    assert_eq!(codes(&ask("?service=shop/mail").await), ["SVC009 Service shop/mail false"]);
+    assert_eq!(codes(&ask("?service=shop/cart").await), Vec::<String>::new());
+    for (query, status, detail) in [
+        ("?service=mail", 400, "parameter `service`: `mail` is not NAMESPACE/NAME"),
+        ("?service=shop/none", 404, "Service shop/none is not there"),
+        ("?ignore=SVC999", 400, "parameter `ignore`: `SVC999` is not a code"),
+        ("?services=shop/mail", 400, "services"),
+    ] {
+        let response = get(&app, &format!("/api/v1/findings{query}"), &[]).await;
+        assert_eq!(response.status().as_u16(), status, "{query}");
+        assert_eq!(header(&response, "content-type"), "application/problem+json", "{query}");
+        let text = String::from_utf8(body(response).await).unwrap();
+        assert!(text.contains(detail), "{query}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! Everything is below the base path. Nothing here knows Kubernetes: it reads a [`Feed`].
 
 mod assets;
+mod findings;
 mod health;
 mod metrics;
 mod problem;
@@ -66,6 +67,7 @@ pub fn app(state: AppState, security: Security) -> Router {
         .route("/api/v1/rules/{node}", get(rules::get))
         .route("/api/v1/trace", post(trace::post))
         .nest("/api/v1/sandbox", sandbox::routes())
+        .route("/api/v1/findings", get(findings::get))
         .fallback(assets::file);
     let home = base.to_string();
     let routes = match base.as_nested() {
