@@ -19,16 +19,19 @@ pub enum Screen {
     Map,
     Table,
     Nodes,
+    /// Only while the source is the sandbox.
+    Sandbox,
 }
 
 impl Screen {
-    pub const ALL: [Screen; 3] = [Screen::Map, Screen::Table, Screen::Nodes];
+    pub const ALL: [Screen; 4] = [Screen::Map, Screen::Table, Screen::Nodes, Screen::Sandbox];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Screen::Map => "map",
             Screen::Table => "table",
             Screen::Nodes => "nodes",
+            Screen::Sandbox => "sandbox",
         }
     }
 }

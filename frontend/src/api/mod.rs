@@ -4,6 +4,7 @@
 //! ends it: a lost backend is asked again, ever more patiently, and the last state stays visible meanwhile.
 
 mod connection;
+pub mod sandbox;
 
 use futures::StreamExt;
 use futures::future::{Either, select};

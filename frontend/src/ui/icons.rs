@@ -15,6 +15,7 @@ pub enum Icon {
     Help,
     Link,
     Chevron,
+    Sandbox,
 }
 
 impl Icon {
@@ -36,6 +37,7 @@ impl Icon {
                 "M6.5 9.5l3-3M7 4.5l1.2-1.2a2.8 2.8 0 0 1 4 4L11 8.5M9 11.5l-1.2 1.2a2.8 2.8 0 0 1-4-4L5 7.5"
             }
             Icon::Chevron => "M5 6.5l3 3 3-3",
+            Icon::Sandbox => "M2.5 6.5h11l-1.2 7h-8.6zM5 6.5a3 3 0 0 1 6 0M8 3.4V1.8",
         }
     }
 }

@@ -8,6 +8,7 @@ mod map;
 mod nodes;
 mod notices;
 mod rail;
+mod sandbox;
 mod search_box;
 mod shell;
 mod stage;

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::sandbox::is_sandbox;
 use super::shell::shell;
 use crate::ui::{Icon, IconView};
 use crate::view_state::Screen;
@@ -11,6 +12,7 @@ fn looks(screen: Screen) -> (Icon, &'static str) {
         Screen::Map => (Icon::Map, "Map"),
         Screen::Table => (Icon::Table, "Services"),
         Screen::Nodes => (Icon::Nodes, "Nodes"),
+        Screen::Sandbox => (Icon::Sandbox, "Sandbox"),
     }
 }
 
@@ -21,12 +23,15 @@ pub fn Rail() -> impl IntoView {
     let buttons = Screen::ALL.map(|screen| {
         let (icon, name) = looks(screen);
         let current = move || (shell.screen.get() == screen).then_some("page");
+        let there = move || screen != Screen::Sandbox || is_sandbox(shell);
         view! {
-            <button type="button" class="rail-button" aria-label=name title=name aria-current=current
-                on:click=move |_| shell.screen.set(screen)>
-                <IconView icon=icon/>
-                <span class="rail-name">{name}</span>
-            </button>
+            <Show when=there>
+                <button type="button" class="rail-button" aria-label=name title=name aria-current=current
+                    on:click=move |_| shell.screen.set(screen)>
+                    <IconView icon=icon/>
+                    <span class="rail-name">{name}</span>
+                </button>
+            </Show>
         }
     });
     view! {

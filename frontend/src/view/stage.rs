@@ -6,6 +6,7 @@ use vipscope_shared::model::Kind;
 use super::map::MapScreen;
 use super::nodes::NodesScreen;
 use super::notices::Notices;
+use super::sandbox::SandboxScreen;
 use super::shell::shell;
 use super::table::TableScreen;
 use super::top_bar::ClusterChip;
@@ -37,7 +38,7 @@ pub fn Stage() -> impl IntoView {
             let empty = state.services().is_empty();
             let settled = state.sources().get(&Kind::Service).is_none_or(|s| s.freshness.is_settled());
             match (screen, empty, settled) {
-                (Screen::Nodes, ..) | (_, false, _) => Scenery::Screen(screen),
+                (Screen::Nodes | Screen::Sandbox, ..) | (_, false, _) => Scenery::Screen(screen),
                 (_, true, false) => Scenery::Listing,
                 (_, true, true) => Scenery::Empty,
             }
@@ -55,6 +56,7 @@ pub fn Stage() -> impl IntoView {
                 Scenery::Screen(Screen::Map) => view! { <MapScreen/> }.into_any(),
                 Scenery::Screen(Screen::Table) => view! { <TableScreen/> }.into_any(),
                 Scenery::Screen(Screen::Nodes) => view! { <NodesScreen/> }.into_any(),
+                Scenery::Screen(Screen::Sandbox) => view! { <SandboxScreen/> }.into_any(),
             }}
             <Show when=kiosk>
                 <div class="kiosk-chip"><ClusterChip/></div>

@@ -8,6 +8,7 @@ use vipscope_shared::model::{Key, Keyed, Node, NodeAddressType, Pod, Text};
 use super::headline::{node_state, pod_state};
 use crate::ui::{Field, MarkView, Section};
 use crate::view::links::pod_link;
+use crate::view::sandbox::NodeSection;
 use crate::view::shell::shell;
 use crate::words;
 
@@ -84,6 +85,7 @@ fn body(Model { node, mode, pods }: &Model) -> AnyView {
                 <Field name="kubelet">{version}</Field>
             </dl>
         </Section>
+        <NodeSection name=node.name().clone()/>
         <Section title=title>
             <ul class="plain">{pods}</ul>
             {more}

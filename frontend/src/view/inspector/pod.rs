@@ -9,6 +9,7 @@ use super::headline::pod_state;
 use super::service::tags;
 use crate::ui::{Field, MarkView, Section};
 use crate::view::links::{namespace_link, node_link, service_link};
+use crate::view::sandbox::PodDeeds;
 use crate::view::shell::shell;
 use crate::words;
 
@@ -76,6 +77,7 @@ fn body(services: &[(Key, &'static str)], pod: &Pod) -> AnyView {
             <ul class="plain">{selecting}</ul>
             {none}
         </Section>
+        <PodDeeds key=pod.key().clone()/>
         <Section title="Containers"><ul class="plain">{containers}</ul></Section>
         <Section title="Labels">{labels}</Section>
     }
