@@ -39,7 +39,8 @@ impl Program {
         self.find(session.project).or_else(|| self.install(session)).ok_or_else(|| self.missing())
     }
 
-    fn find(&self, project: &Project) -> Option<PathBuf> {
+    /// The program's path, if it is there.
+    pub(crate) fn find(&self, project: &Project) -> Option<PathBuf> {
         self.names.iter().find_map(|name| which(project, name))
     }
 
@@ -54,8 +55,13 @@ impl Program {
     }
 
     fn missing(&self) -> Problem {
+        Problem::Missing(self.how_to_get())
+    }
+
+    /// That it is missing, and how to get it.
+    pub(crate) fn how_to_get(&self) -> String {
         let packages = self.packages.join(" ");
-        Problem::Missing(format!("{} is not on PATH (Debian: apt-get install {packages})", self.names[0]))
+        format!("{} is not on PATH (Debian: apt-get install {packages})", self.names[0])
     }
 }
 
