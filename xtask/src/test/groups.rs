@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::tools::WASM;
 use crate::{chromium, frontend, tidy, tools};
 
+use super::fuzz;
 use super::packages::{CHROMEDRIVER, CHROMIUM, KERNEL_TOOLS};
 use super::tally::Tally;
 use super::{Outcome, Problem, Session};
@@ -27,6 +28,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group { name: "native", about: "unit, property, server and kernel tests", run: native },
     Group { name: "deny", about: "licences, sources and bans of the dependencies", run: deny },
     Group { name: "wasm", about: "the frontend's tests and the conformance corpus in Chromium", run: wasm },
+    Group { name: "fuzz", about: "the fuzz targets build, and find nothing within seconds", run: fuzz::fuzz },
     Group {
         name: "build",
         about: "the frontend with trunk, the release binary with the frontend in it",

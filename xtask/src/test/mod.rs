@@ -1,6 +1,7 @@
 //! `cargo xtask test`: runs the groups in order, each with a header and its time, and ends with one line of counts.
 //! Invariant: a group that could not run is never silent: it is skipped by name, or failed where `CI=true`.
 
+mod fuzz;
 mod groups;
 pub(crate) mod packages;
 mod tally;

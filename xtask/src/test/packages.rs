@@ -25,6 +25,9 @@ pub(crate) const CHROMIUM: Program = Program {
 /// Its driver, of the same version.
 pub(crate) const CHROMEDRIVER: Program = Program { names: &["chromedriver"], packages: &["chromium-driver"] };
 
+/// A C++ compiler, which the fuzzing library is built with.
+pub(crate) const CXX: Program = Program { names: &["c++", "g++", "clang++"], packages: &["g++"] };
+
 /// What loads rules into a network namespace.
 pub(crate) const KERNEL_TOOLS: &[Program] = &[
     Program { names: &["ip"], packages: &["iproute2"] },
