@@ -3,15 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot run ends")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::model::{ClusterState, IpFamily, Keyed, Node, ProxyMode};
+use vipscope_shared::netfilter;
 use vipscope_shared::proxy::incremental::{NodeRules, SharedPorts};
 use vipscope_shared::proxy::node::NodeContext;
 use vipscope_shared::proxy::ports::{PortInfo, port_infos};
-use vipscope_shared::proxy::{self, Format, iptables, ipvs, nftables};
+use vipscope_shared::proxy::reading::{self, View};
+use vipscope_shared::proxy::{self, Format, Scope, iptables, ipvs, nftables};
 use vipscope_shared::synthetic;
 
 const SIZES: [(usize, usize); 2] = [(1_000, 10), (10_000, 15)];
@@ -147,6 +151,27 @@ fn ipvs_text(bencher: Bencher, size: (usize, usize)) {
         let mut out = String::new();
         ipvs::generate(&ports, &node).write(&mut out);
         out
+    });
+}
+
+/// The text of a whole node, 47 MB, back to values.
+#[divan::bench(sample_count = 9)]
+fn parse_iptables_10000_x_15(bencher: Bencher) {
+    let Input { state, ports } = input((10_000, 15));
+    let mut text = String::new();
+    iptables::write(&ports, &context(&state, ProxyMode::Iptables), &mut text);
+    bencher.counter(BytesCount::of_str(&text)).bench_local(|| netfilter::iptables::parse(&text).unwrap());
+}
+
+/// What the Rules panel does for one Service of a large cluster: its rules, and the reading of them.
+#[divan::bench(args = ProxyMode::ALL, sample_count = 100)]
+fn one_service_for_people_at_10000_x_15(bencher: Bencher, mode: ProxyMode) {
+    let state = synthetic::uniform(10_000, 15, NODES);
+    let (node, key) = (first_node(&state), state.services().keys().nth(5_000).unwrap().clone());
+    let lit = BTreeSet::new();
+    bencher.bench_local(|| {
+        let rules = proxy::generate_for(&state, &node, IPV4, mode, Scope::Service(&key));
+        reading::read(&rules, View { limit: 80, focus: None, lit: &lit })
     });
 }
 

@@ -1,6 +1,8 @@
 //! The project's own commands: parses the command line and hands over to one module per command.
 
+mod bench;
 mod browser;
+mod chromium;
 mod dev;
 mod frontend;
 mod project;
@@ -43,7 +45,11 @@ enum Command {
         serve: Vec<String>,
     },
     /// Benchmarks: prints figures, asserts nothing.
-    Bench,
+    Bench {
+        /// Which; all if none is named.
+        #[arg(value_name = "BENCH")]
+        benches: Vec<bench::Bench>,
+    },
     /// Pictures of the app on the sandbox, light and dark, large and small, into target/screenshots.
     Screenshots,
 }
@@ -62,7 +68,7 @@ fn execute(project: &Project, command: Command) -> Result<ExitCode> {
         Command::Test(options) => test::test(project, &options),
         Command::Tidy => tidy::print(project),
         Command::Dev { serve } => dev::dev(project, &serve),
-        Command::Bench => browser::bench(project),
+        Command::Bench { benches } => bench::bench(project, &benches),
         Command::Screenshots => browser::screenshots(project),
     }
 }

@@ -1,13 +1,13 @@
 //! The registry of groups: what guards the project, cheapest first. A new group is one row and one function.
 
-use std::fs;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::tools::WASM;
-use crate::{frontend, tidy, tools};
+use crate::{chromium, frontend, tidy, tools};
 
+use super::fuzz;
 use super::packages::{CHROMEDRIVER, CHROMIUM, KERNEL_TOOLS, KUBECTL};
 use super::tally::Tally;
 use super::{Outcome, Problem, Session};
@@ -28,6 +28,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group { name: "native", about: "unit, property, server, kubectl and kernel tests", run: native },
     Group { name: "deny", about: "licences, sources and bans of the dependencies", run: deny },
     Group { name: "wasm", about: "the frontend's tests and the conformance corpus in Chromium", run: wasm },
+    Group { name: "fuzz", about: "the fuzz targets build, and find nothing within seconds", run: fuzz::fuzz },
     Group {
         name: "build",
         about: "the frontend with trunk, the release binary with the frontend in it",
@@ -106,29 +107,16 @@ fn wasm(session: &Session<'_>) -> Outcome {
     tools::wasm_bindgen(session.project).map_err(Problem::failed)?;
     let chromium = CHROMIUM.provide(session)?;
     let driver = CHROMEDRIVER.provide(session)?;
-    let capabilities = session.project.target.join("xtask").join("webdriver.json");
-    write_capabilities(&capabilities, &chromium).map_err(Problem::failed)?;
     let mut tally = Tally::default();
     for what in [&["vipscope-frontend"][..], &["vipscope-shared", "--test", "conformance"]] {
         let mut command = session.project.cargo();
         command.args(["test", "--locked", "--target", WASM, "--package"]).args(what);
-        command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
-        command.env("WASM_BINDGEN_USE_BROWSER", "1").env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &capabilities);
-        command.env("WASM_BINDGEN_TEST_TIMEOUT", "120").env("CHROMEDRIVER", &driver);
+        let patience = Duration::from_secs(120);
+        chromium::run_in(session.project, &mut command, &chromium, &driver, patience)
+            .map_err(Problem::failed)?;
         tally += session.tests("wasm", &mut command)?;
     }
     Ok(tally)
-}
-
-fn write_capabilities(file: &std::path::Path, chromium: &std::path::Path) -> anyhow::Result<()> {
-    let binary = chromium.display();
-    let text = format!(
-        r#"{{"goog:chromeOptions": {{"binary": "{binary}", "args": ["headless=new", "no-sandbox", "disable-gpu", "disable-quic", "disable-dev-shm-usage", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync"]}}}}"#
-    );
-    if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    Ok(fs::write(file, text)?)
 }
 
 fn build(session: &Session<'_>) -> Outcome {

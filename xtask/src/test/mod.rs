@@ -1,8 +1,9 @@
 //! `cargo xtask test`: runs the groups in order, each with a header and its time, and ends with one line of counts.
 //! Invariant: a group that could not run is never silent: it is skipped by name, or failed where `CI=true`.
 
+mod fuzz;
 mod groups;
-mod packages;
+pub(crate) mod packages;
 mod tally;
 
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ pub(crate) struct Options {
 
 /// Why a group did not pass.
 #[derive(Debug)]
-enum Problem {
+pub(crate) enum Problem {
     /// A program is missing and could not be installed: says which, and how to get it.
     Missing(String),
     /// Something is wrong with the project.
@@ -87,7 +88,7 @@ enum Install {
 
 /// One run of the groups.
 #[derive(Debug)]
-struct Session<'a> {
+pub(crate) struct Session<'a> {
     project: &'a Project,
     install: Install,
 }

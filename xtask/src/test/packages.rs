@@ -25,6 +25,9 @@ pub(crate) const CHROMIUM: Program = Program {
 /// Its driver, of the same version.
 pub(crate) const CHROMEDRIVER: Program = Program { names: &["chromedriver"], packages: &["chromium-driver"] };
 
+/// A C++ compiler, which the fuzzing library is built with.
+pub(crate) const CXX: Program = Program { names: &["c++", "g++", "clang++"], packages: &["g++"] };
+
 /// What loads rules into a network namespace.
 pub(crate) const KERNEL_TOOLS: &[Program] = &[
     Program { names: &["ip"], packages: &["iproute2"] },
@@ -42,7 +45,8 @@ impl Program {
         self.find(session.project).or_else(|| self.install(session)).ok_or_else(|| self.missing())
     }
 
-    fn find(&self, project: &Project) -> Option<PathBuf> {
+    /// The program's path, if it is there.
+    pub(crate) fn find(&self, project: &Project) -> Option<PathBuf> {
         self.names.iter().find_map(|name| which(project, name))
     }
 
@@ -57,11 +61,16 @@ impl Program {
     }
 
     fn missing(&self) -> Problem {
+        Problem::Missing(self.how_to_get())
+    }
+
+    /// That it is missing, and how to get it.
+    pub(crate) fn how_to_get(&self) -> String {
         let how = match self.packages {
             [] => "no Debian package; its project says how to install it".to_owned(),
             packages => format!("Debian: apt-get install {}", packages.join(" ")),
         };
-        Problem::Missing(format!("{} is not on PATH ({how})", self.names[0]))
+        format!("{} is not on PATH ({how})", self.names[0])
     }
 }
 

@@ -4,12 +4,15 @@
 //! holds a line that is not idle, and such lines lead to it from where the kernel begins; what masquerades, only if
 //! anything is sent on. Everything else is around it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::tokens::words;
 use super::{Comment, Line, LineId, PartKind, Stage, comments, iptables, ipvs, nft};
 use crate::model::Text;
+use crate::netfilter::ipvs::SetType;
+use crate::netfilter::nft::{Base, Map, Set, Table};
 use crate::proxy::rules::Rules;
 
 /// A part before it is decided how much of it is shown.
@@ -20,16 +23,38 @@ pub(super) struct Draft<'a> {
     pub stage: Stage,
     /// Orders the parts of a stage; equal ones stay as they come.
     pub rank: u8,
-    pub name: String,
+    pub name: Cow<'a, str>,
     pub table: &'static str,
-    pub declaration: Option<String>,
-    pub about: String,
+    pub declares: Declares<'a>,
+    pub about: Cow<'static, str>,
     pub rows: Vec<Row<'a>>,
     /// Packets put elements into it, so it is never empty.
     pub is_dynamic: bool,
     pub start: Start,
     /// The endpoint that it stands for.
     pub endpoint: Option<SocketAddr>,
+}
+
+/// What its tool is told about a part beside its name; printed only where it is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Declares<'a> {
+    Nothing,
+    Base(Base),
+    Set(&'a Table, &'a Set),
+    Map(&'a Table, &'a Map),
+    Ipset(SetType),
+}
+
+impl Declares<'_> {
+    pub fn text(self) -> Option<String> {
+        match self {
+            Declares::Nothing => None,
+            Declares::Base(base) => Some(base.text()),
+            Declares::Set(table, set) => Some(table.set_type(set)),
+            Declares::Map(table, map) => Some(table.map_type(map)),
+            Declares::Ipset(set_type) => Some(set_type.as_str().to_owned()),
+        }
+    }
 }
 
 /// How packets come to a part.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::chains;
-use super::graph::{self, Draft, Start};
+use super::graph::{self, Declares, Draft, Start};
 use super::{PartKind, Stage};
 use crate::model::{Protocol, ProxyMode};
 use crate::netfilter::iptables::{
@@ -37,10 +37,10 @@ fn draft(table: TableName, chain: &Chain, mode: ProxyMode) -> Draft<'_> {
         kind: PartKind::Chain,
         stage: known.stage,
         rank: known.rank,
-        name: name.to_owned(),
+        name: name.into(),
         table: table.as_str(),
-        declaration: None,
-        about: known.about.to_owned(),
+        declares: Declares::Nothing,
+        about: known.about.into(),
         rows: chain.rules.iter().map(|rule| graph::Row::Iptables(Row { table, chain, rule })).collect(),
         is_dynamic: false,
         start: if name.starts_with("KUBE-") { Start::Led } else { Start::Kernel },

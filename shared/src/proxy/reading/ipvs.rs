@@ -1,8 +1,9 @@
 //! Virtual servers, addresses and ipsets, in the words of [`super`]; the rules around them are iptables'.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use super::graph::{self, Draft, Start};
+use super::graph::{self, Declares, Draft, Start};
 use super::{PartKind, Stage, chains, iptables};
 use crate::model::ProxyMode;
 use crate::netfilter::ipvs::{Entry, Ipset, Ruleset, VirtualAddress, VirtualServer};
@@ -19,7 +20,7 @@ pub(super) enum Row<'a> {
 pub(super) fn drafts(ruleset: &Ruleset) -> Vec<Draft<'_>> {
     let addresses = Draft {
         rows: ruleset.dummy_addresses.iter().map(|ip| graph::Row::Ipvs(Row::Address(*ip))).collect(),
-        about: "Addresses that this node takes for its own, so that packets to them come to ipvs.".to_owned(),
+        about: "Addresses that this node takes for its own, so that packets to them come to ipvs.".into(),
         ..draft(DUMMY.to_owned(), PartKind::Addresses, "kube-ipvs0", Stage::Dispatch)
     };
     let servers = ruleset.virtual_servers.iter().map(|(address, server)| server_draft(address, server));
@@ -28,16 +29,16 @@ pub(super) fn drafts(ruleset: &Ruleset) -> Vec<Draft<'_>> {
     std::iter::once(addresses).chain(servers).chain(chains).chain(sets).collect()
 }
 
-fn draft<'a>(part: String, kind: PartKind, name: &str, stage: Stage) -> Draft<'a> {
+fn draft<'a>(part: String, kind: PartKind, name: impl Into<Cow<'a, str>>, stage: Stage) -> Draft<'a> {
     Draft {
         part,
         kind,
         stage,
         rank: 0,
-        name: name.to_owned(),
+        name: name.into(),
         table: "",
-        declaration: None,
-        about: String::new(),
+        declares: Declares::Nothing,
+        about: Cow::Borrowed(""),
         rows: Vec::new(),
         is_dynamic: false,
         start: Start::Kernel,
@@ -56,8 +57,8 @@ fn server_draft<'a>(address: &VirtualAddress, server: &'a VirtualServer) -> Draf
     };
     Draft {
         rows: rows.collect(),
-        about,
-        ..draft(server_part(address), PartKind::VirtualServer, &name, Stage::Service)
+        about: about.into(),
+        ..draft(server_part(address), PartKind::VirtualServer, name, Stage::Service)
     }
 }
 
@@ -65,11 +66,11 @@ fn set_draft(set: &Ipset) -> Draft<'_> {
     let known = chains::ipset(&set.name);
     Draft {
         rows: set.entries.iter().map(|entry| graph::Row::Ipvs(Row::Entry(*entry))).collect(),
-        about: known.about.to_owned(),
+        about: known.about.into(),
         rank: known.rank,
-        declaration: Some(set.set_type.as_str().to_owned()),
+        declares: Declares::Ipset(set.set_type),
         start: Start::Led,
-        ..draft(iptables::ipset(&set.name), PartKind::Ipset, &set.name, known.stage)
+        ..draft(iptables::ipset(&set.name), PartKind::Ipset, &*set.name, known.stage)
     }
 }
 

@@ -13,6 +13,7 @@ mod ipvs;
 mod nft;
 mod tokens;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 pub use choice::{Choice, NoRules, Wanted, choose};
@@ -172,7 +173,11 @@ const BEGINNING: usize = 20;
 
 /// Reads rules, with the jumps from the kernel's own chains.
 pub fn read(rules: &Rules, view: View<'_>) -> Reading {
-    let rules = rules.clone().with_jumps();
+    // nft's base chains have hooks, so there are no jumps to add.
+    let rules = match rules {
+        Rules::Nftables(_) => Cow::Borrowed(rules),
+        rules => Cow::Owned(rules.clone().with_jumps()),
+    };
     let graph = Graph::of(&rules);
     let mut reading = Reading { sections: Vec::new(), lines: 0, parts: 0 };
     for stage in Stage::ALL {
@@ -226,9 +231,9 @@ fn block(draft: &Draft<'_>, graph: &Graph<'_>, room: usize, view: View<'_>) -> B
         }
     }
     let idle = draft.rows.len() - lines.len() - hidden;
-    let name = draft.name.as_str().into();
-    let declaration = draft.declaration.as_deref().map(Text::from);
-    let about = draft.about.as_str().into();
+    let name = draft.name.as_ref().into();
+    let declaration = draft.declares.text().map(Text::from);
+    let about = draft.about.as_ref().into();
     Block { part, kind: draft.kind, name, table: draft.table, declaration, about, lines, hidden, idle }
 }
 

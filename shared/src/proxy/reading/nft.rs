@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::chains;
-use super::graph::{self, Draft, Start};
+use super::graph::{self, Declares, Draft, Start};
 use super::{PartKind, Stage};
 use crate::netfilter::iptables::{Sense, Side};
 use crate::netfilter::nft::{
@@ -24,12 +24,14 @@ pub(super) fn drafts(table: &Table) -> Vec<Draft<'_>> {
     let maps = table.maps.values().map(|map| map_draft(table, map));
     let mut drafts: Vec<Draft<'_>> = chains.chain(sets).chain(maps).collect();
     // An endpoint's chain and its set side by side.
-    let endpoint = |draft: &Draft<'_>| match draft.stage {
-        Stage::Endpoints => draft.name.split_once('-').map(|(_, rest)| rest.to_owned()),
-        _ => None,
-    };
-    drafts.sort_by_cached_key(endpoint);
+    drafts.sort_by(|a, b| endpoint_name(a).cmp(&endpoint_name(b)));
     drafts
+}
+
+/// What an endpoint's chain and set have in common.
+fn endpoint_name<'a>(draft: &'a Draft<'_>) -> Option<&'a str> {
+    let is_endpoint = draft.stage == Stage::Endpoints;
+    draft.name.split_once('-').filter(|_| is_endpoint).map(|(_, rest)| rest)
 }
 
 fn chain_draft<'a>(table: &'a Table, chain: &'a Chain) -> Draft<'a> {
@@ -44,10 +46,10 @@ fn chain_draft<'a>(table: &'a Table, chain: &'a Chain) -> Draft<'a> {
         kind: PartKind::Chain,
         stage: known.stage,
         rank: known.rank,
-        name: chain.name.to_string(),
+        name: (&*chain.name).into(),
         table: "",
-        declaration: chain.base.map(|base| base.text()),
-        about: known.about.to_owned(),
+        declares: chain.base.map_or(Declares::Nothing, Declares::Base),
+        about: known.about.into(),
         rows: chain.rules.iter().map(|rule| graph::Row::Nft(Row::Rule(table, chain, rule))).collect(),
         is_dynamic: false,
         start: if chain.base.is_some() { Start::Kernel } else { Start::Led },
@@ -62,10 +64,10 @@ fn set_draft<'a>(table: &'a Table, set: &'a Set) -> Draft<'a> {
         kind: PartKind::Set,
         stage: known.stage,
         rank: known.rank,
-        name: set.name.to_string(),
+        name: (&*set.name).into(),
         table: "",
-        declaration: Some(table.set_type(set)),
-        about: known.about.to_owned(),
+        declares: Declares::Set(table, set),
+        about: known.about.into(),
         rows: set.elements.iter().map(|key| graph::Row::Nft(Row::Member(table, set, *key))).collect(),
         is_dynamic: set.dynamic_seconds.is_some(),
         start: Start::Led,
@@ -81,10 +83,10 @@ fn map_draft<'a>(table: &'a Table, map: &'a Map) -> Draft<'a> {
         kind: PartKind::Map,
         stage: known.stage,
         rank: known.rank,
-        name: map.name.to_string(),
+        name: (&*map.name).into(),
         table: "",
-        declaration: Some(table.map_type(map)),
-        about: known.about.to_owned(),
+        declares: Declares::Map(table, map),
+        about: known.about.into(),
         rows: map.elements.iter().map(row).collect(),
         is_dynamic: false,
         start: Start::Led,

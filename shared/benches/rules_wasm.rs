@@ -1,0 +1,143 @@
+//! The rule benchmarks in WebAssembly, in Chromium: `cargo xtask bench wasm`. Sizes are Services × endpoints of each; the
+//! medians are printed, with the memory that the engine had taken by then (WebAssembly never gives any back).
+
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot run ends")]
+
+#[cfg(target_arch = "wasm32")]
+mod wasm {
+    //! What the runner calls a test is all of them, in order; it asserts nothing.
+
+    use std::collections::BTreeSet;
+    use std::hint::black_box;
+    use std::sync::Arc;
+
+    use vipscope_shared::delta::{Change, Object};
+    use vipscope_shared::model::{ClusterState, IpFamily, Keyed, Node, ProxyMode};
+    use vipscope_shared::netfilter;
+    use vipscope_shared::proxy::incremental::{NodeRules, SharedPorts};
+    use vipscope_shared::proxy::reading::{self, View};
+    use vipscope_shared::proxy::{self, Format, Scope};
+    use vipscope_shared::synthetic;
+    use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
+
+    wasm_bindgen_test_configure!(run_in_browser);
+
+    #[wasm_bindgen_test]
+    fn rules() {
+        generation(1_000, 10);
+        one_slice_changes_at_10000_x_15();
+        one_service_for_people_at_10000_x_15();
+        generation(10_000, 15);
+        parse_iptables_10000_x_15();
+    }
+
+    const IPV4: IpFamily = IpFamily::IPv4;
+    const NODES: usize = 50;
+    const SAMPLES: usize = 5;
+    const UPDATES: usize = 300;
+
+    /// Milliseconds since the page was opened; Chromium rounds them to a tenth.
+    fn now() -> f64 {
+        web_sys::window().unwrap().performance().unwrap().now()
+    }
+
+    fn first_node(state: &ClusterState) -> Arc<Node> {
+        state.nodes().values().next().unwrap().clone()
+    }
+
+    fn mebibytes() -> usize {
+        core::arch::wasm32::memory_size(0) * 64 / 1024
+    }
+
+    /// Prints the median of some runs; `run` gives the bytes of text that it dealt with.
+    fn measure(what: &str, mut run: impl FnMut() -> usize) {
+        let mut bytes = 0;
+        let mut times: Vec<f64> = (0..SAMPLES)
+            .map(|_| {
+                let start = now();
+                bytes = black_box(run());
+                now() - start
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        let median = times[times.len() / 2];
+        console_log!("{what}: {median:.1} ms, {bytes} bytes of text, {} MiB taken so far", mebibytes());
+    }
+
+    /// Prints the mean over many, since one takes less than the clock can tell.
+    fn measure_many(what: &str, count: usize, mut run: impl FnMut(usize)) {
+        let start = now();
+        (0..count).for_each(&mut run);
+        let each = (now() - start) / count as f64;
+        console_log!("{what}: {:.0} µs, mean of {count}, {} MiB taken so far", each * 1000.0, mebibytes());
+    }
+
+    fn generation(services: usize, endpoints: usize) {
+        let state = synthetic::uniform(services, endpoints, NODES);
+        let node = first_node(&state);
+        for mode in ProxyMode::ALL {
+            measure(&format!("objects to text, {services} x {endpoints}, {mode}"), || {
+                proxy::generate(&state, &node, IPV4, mode).print(Format::Recorded).unwrap().len()
+            });
+        }
+    }
+
+    /// One endpoint of one Service fails or recovers: the shared ports and one node follow, and say what is different.
+    fn one_slice_changes_at_10000_x_15() {
+        for mode in [ProxyMode::Iptables, ProxyMode::Nftables, ProxyMode::Ipvs] {
+            let mut state = synthetic::uniform(10_000, 15, NODES);
+            let mut shared = SharedPorts::new(&state, IPV4);
+            let mut rules = NodeRules::new(&state, &shared, &first_node(&state), mode);
+            let slices: Vec<_> = state.slices().values().cloned().collect();
+            // Applying the change is the store's work, so it is measured apart.
+            let mut applying = 0.0;
+            let mut updating = 0.0;
+            for nth in 0..UPDATES {
+                let mut slice = slices[(nth * 4_999) % slices.len()].as_ref().clone();
+                slice.endpoints[3].conditions.ready = Some(false);
+                let object = slice.object_ref();
+                let start = now();
+                let _ = state.apply(&Change::Upsert(Object::EndpointSlice(Arc::new(slice))));
+                let applied = now();
+                let touched = shared.update(&state, &object);
+                assert!(!black_box(rules.update(&state, &shared, &touched)).is_empty());
+                updating += now() - applied;
+                applying += applied - start;
+            }
+            let each = |sum: f64| sum / UPDATES as f64 * 1000.0;
+            console_log!(
+                "one slice changes, 10000 x 15, {mode}: {:.0} µs ({:.0} µs more to apply it), mean of {UPDATES}, {} MiB taken so far",
+                each(updating),
+                each(applying),
+                mebibytes()
+            );
+        }
+    }
+
+    fn one_service_for_people_at_10000_x_15() {
+        let state = synthetic::uniform(10_000, 15, NODES);
+        let node = first_node(&state);
+        let keys: Vec<_> = state.services().keys().cloned().collect();
+        let lit = BTreeSet::new();
+        for mode in ProxyMode::ALL {
+            measure_many(&format!("one Service for people, 10000 x 15, {mode}"), 50, |nth| {
+                let scope = Scope::Service(&keys[nth * 199]);
+                let rules = proxy::generate_for(&state, &node, IPV4, mode, scope);
+                drop(black_box(reading::read(&rules, View { limit: 80, focus: None, lit: &lit })));
+            });
+        }
+    }
+
+    fn parse_iptables_10000_x_15() {
+        let state = synthetic::uniform(10_000, 15, NODES);
+        let rules = proxy::generate(&state, &first_node(&state), IPV4, ProxyMode::Iptables);
+        let text = rules.print(Format::Native).unwrap();
+        drop((rules, state));
+        measure("parse iptables, 10000 x 15", || {
+            assert_eq!(netfilter::iptables::parse(&text).unwrap().len(), 2);
+            text.len()
+        });
+    }
+}
+
+fn main() {}
