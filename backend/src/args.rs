@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use vipscope::server::BasePath;
-use vipscope_shared::model::{IpFamily, ProxyMode};
+use vipscope_shared::diagnose::{Code, Severity};
+use vipscope_shared::model::{IpFamily, Protocol, ProxyMode};
+use vipscope_shared::predict::names::{Destination, NameError, Source};
 use vipscope_shared::proxy::Format;
 
 /// Where every Kubernetes Service VIP goes: a live dashboard.
@@ -27,6 +30,10 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// The rules that kube-proxy programs on a node, from a file of Kubernetes objects
     Rules(RulesArgs),
+    /// Where packets go on a node, rule by rule, with exact shares, from a file of Kubernetes objects
+    Trace(TraceArgs),
+    /// What is wrong with the Services in a file of Kubernetes objects. Exit code 1 if anything is at or above --fail-on
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -155,6 +162,102 @@ pub struct RulesArgs {
     /// Adds the jumps from built-in chains, for an empty network namespace
     #[arg(long)]
     pub jumps: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Kubernetes objects as JSON or YAML, e.g. of `kubectl get svc,endpointslices,pods,nodes,cm -A -o json`; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub cluster: PathBuf,
+    /// Name of the node whose rules are followed
+    #[arg(long)]
+    pub node: String,
+    /// userspace | iptables | nftables | ipvs [default: the mode of the node's kube-proxy]
+    #[arg(long, value_parser = proxy_mode)]
+    pub mode: Option<ProxyMode>,
+    /// IP | pod/NAMESPACE/NAME | node/NAME | external
+    #[arg(long, value_name = "SRC", value_parser = source)]
+    pub from: Option<Source>,
+    /// IP:PORT | svc/NAMESPACE/NAME[:PORT]
+    #[arg(long, value_name = "DST", value_parser = destination)]
+    pub to: Option<Destination>,
+    /// tcp | udp | sctp [default: tcp; of a Service, those of its ports]
+    #[arg(long, value_parser = protocol)]
+    pub protocol: Option<Protocol>,
+    /// A JSON array of {source, destination, port, protocol}; prints one JSON result a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "protocol"])]
+    pub packets: Option<PathBuf>,
+    /// kube-proxy's config.conf, instead of the one in the ConfigMap kube-system/kube-proxy
+    #[arg(long, value_name = "FILE")]
+    pub proxy_config: Option<PathBuf>,
+    /// Prints JSON, one result a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn source(text: &str) -> Result<Source, String> {
+    text.parse().map_err(|error: NameError| error.to_string())
+}
+
+fn destination(text: &str) -> Result<Destination, String> {
+    text.parse().map_err(|error: NameError| error.to_string())
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    text.parse().map_err(|()| "expected tcp, udp or sctp".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Kubernetes objects as JSON or YAML, e.g. of `kubectl get svc,endpoints,endpointslices,pods,nodes,ns,cm -A -o json`; - is standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    pub cluster: Option<PathBuf>,
+    /// kube-proxy's config.conf, instead of the one in the ConfigMap kube-system/kube-proxy
+    #[arg(long, value_name = "FILE")]
+    pub proxy_config: Option<PathBuf>,
+    /// As JSON
+    #[arg(long, conflicts_with = "sarif")]
+    pub json: bool,
+    /// As SARIF 2.1.0, for code scanning
+    #[arg(long)]
+    pub sarif: bool,
+    /// Codes whose findings do not count; they are shown as suppressed
+    #[arg(long, value_name = "CODE", num_args = 1.., value_delimiter = ',')]
+    pub ignore: Vec<Code>,
+    /// Exit with 1 if a finding is as bad as this, or worse: info | warn | error | never
+    #[arg(long, value_name = "SEVERITY", default_value = "error")]
+    pub fail_on: FailOn,
+    /// The time by which ages are judged, e.g. when the file was made: 2026-01-31T12:00:00Z [default: the clock]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub now: Option<Timestamp>,
+    /// All checks, with their conditions, and those of the catalogue that are not run, and why
+    #[arg(long, conflicts_with_all = ["cluster", "sarif"])]
+    pub list: bool,
+}
+
+/// `--fail-on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailOn {
+    Never,
+    AtLeast(Severity),
+}
+
+impl FromStr for FailOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<FailOn, String> {
+        match text {
+            "never" => Ok(FailOn::Never),
+            _ => match text.parse() {
+                Ok(severity) => Ok(FailOn::AtLeast(severity)),
+                Err(_) => Err("expected info, warn, error or never".to_owned()),
+            },
+        }
+    }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "expected an RFC 3339 time such as 2026-01-31T12:00:00Z".to_owned())
 }
 
 fn ip_family(text: &str) -> Result<IpFamily, String> {

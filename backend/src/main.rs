@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod serve;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,6 +12,7 @@ use clap::error::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, LogFormat};
+use command::Colour;
 
 /// Exit code for bad input.
 const BAD_INPUT: u8 = 2;
@@ -21,7 +23,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let log_format = match &cli.command {
-        Some(Command::Rules(_)) => LogFormat::Text,
+        Some(Command::Rules(_) | Command::Trace(_) | Command::Check(_)) => LogFormat::Text,
         Some(Command::Sandbox(sandbox)) => sandbox.log_format,
         Some(Command::Serve(serve)) => serve.log_format,
         None => cli.serve.log_format,
@@ -33,17 +35,26 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
+            Some(Command::Check(args)) => return command::check::run(&args, colour()),
             Some(Command::Rules(args)) => command::rules::run(&args),
+            Some(Command::Trace(args)) => command::trace::run(&args),
             Some(Command::Sandbox(args)) => serve::sandbox(args).await,
             Some(Command::Serve(args)) => serve::dashboard(args).await,
             None => serve::dashboard(cli.serve).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&format!("{error:#}")),
     }
+}
+
+/// Colour for people only: on a terminal, unless `$NO_COLOR` says otherwise.
+fn colour() -> Colour {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && std::io::stdout().is_terminal() { Colour::Ansi } else { Colour::Plain }
 }
 
 /// clap's errors are several lines; the first says what is wrong.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vipscope::cluster::{Connection, Feed, Index, Limits, Writer, connect, feed, watch};
 use vipscope::sandbox::{Options, Sandbox, kubeconfig};
-use vipscope::server::{AppState, Assets, Metrics, Security, app, serve};
+use vipscope::server::{AppState, Assets, Metrics, Panel, Security, app, serve};
 use vipscope_shared::api::{ClusterInfo, SourceKind};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::manifest;
@@ -31,7 +31,7 @@ pub async fn dashboard(args: ServeArgs) -> Result<()> {
     let listener = bind(args.listen, "--listen").await?;
     let mut tasks = JoinSet::new();
     let source = Source::choose(&args).await?;
-    let feed = source.start(&args, &mut tasks, &shutdown).await?;
+    let (feed, panel) = source.start(&args, &mut tasks, &shutdown).await?;
     let security = Security {
         base_path: args.base_path.clone(),
         allowed_hosts: args.allowed_host.into(),
@@ -41,7 +41,7 @@ pub async fn dashboard(args: ServeArgs) -> Result<()> {
     };
     let warm = assets.clone();
     tasks.spawn_blocking(move || warm.warm_up());
-    let state = AppState { feed, assets, metrics: Metrics::default(), shutdown: shutdown.clone() };
+    let state = AppState { feed, assets, metrics: Metrics::default(), shutdown: shutdown.clone(), panel };
     let address = listener.local_addr()?;
     let base = args.base_path.to_string();
     println!("listening on http://{address}{}", base.trim_end_matches('/'));
@@ -122,22 +122,25 @@ impl Source {
         }
     }
 
-    /// Starts what fills the feed.
+    /// Starts what fills the feed; the panel is for the sandbox.
     async fn start(
         self,
         args: &ServeArgs,
         tasks: &mut JoinSet<()>,
         shutdown: &CancellationToken,
-    ) -> Result<Feed> {
+    ) -> Result<(Feed, Panel)> {
         let namespaces: Vec<Text> = args.namespace.iter().map(|name| name.as_str().into()).collect();
         match self {
-            Source::File(path) => from_file(&path),
-            Source::Cluster(connection) => Ok(from_cluster(*connection, &namespaces, tasks)),
+            Source::File(path) => Ok((from_file(&path)?, Panel::default())),
+            Source::Cluster(connection) => {
+                Ok((from_cluster(*connection, &namespaces, tasks), Panel::default()))
+            }
             Source::Sandbox => {
                 let listener = bind(args.sandbox_listen, "--sandbox-listen").await?;
-                let url = start_sandbox(listener, &args.sandbox, tasks, shutdown)?;
+                let (url, sandbox) = start_sandbox(listener, &args.sandbox, tasks, shutdown)?;
                 println!("sandbox: try kubectl --server {url} get services -A");
-                Ok(from_cluster(connect::url(&url, "sandbox")?, &namespaces, tasks))
+                let feed = from_cluster(connect::url(&url, "sandbox")?, &namespaces, tasks);
+                Ok((feed, Panel(Some(sandbox))))
             }
         }
     }
@@ -219,21 +222,22 @@ fn options(given: &SandboxOptions) -> Options {
     Options { empty: given.empty, seed: given.seed, proxy_mode: given.proxy_mode, churn: !given.empty }
 }
 
-/// Serves a sandbox until `shutdown`; answers its URL.
+/// Serves a sandbox until `shutdown`; answers its URL and itself.
 fn start_sandbox(
     listener: TcpListener,
     given: &SandboxOptions,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
-) -> Result<String> {
+) -> Result<(String, Arc<Sandbox>)> {
     let url = format!("http://{}", listener.local_addr()?);
-    let sandbox = Sandbox::start(options(given));
+    let sandbox = Arc::new(Sandbox::start(options(given)));
     let serving = sandbox.serve(listener, shutdown.clone());
+    let served = sandbox.clone();
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the sandbox's server failed");
         }
-        sandbox.shutdown().await;
+        served.shutdown().await;
     });
-    Ok(url)
+    Ok((url, sandbox))
 }

@@ -18,9 +18,10 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use vipscope::cluster::{Limits, Writer, feed};
-use vipscope::server::{AppState, Assets, Metrics, Security, app};
-use vipscope_shared::api::{ClusterInfo, SnapshotResponse, SourceKind};
+use vipscope::server::{AppState, Assets, Metrics, Panel, Security, app};
+use vipscope_shared::api::{ClusterInfo, FindingsResponse, SnapshotResponse, SourceKind};
 use vipscope_shared::delta::{Change, Object};
+use vipscope_shared::diagnose::Finding;
 use vipscope_shared::model::{Freshness, Key, Kind, Pod, Source};
 
 const PAGE: &str = r#"<html><head><base href="/"><script type="module">boot()</script></head></html>"#;
@@ -35,7 +36,13 @@ fn server(security: Security) -> (Writer, Router) {
     ];
     let assets = Assets::new(files, &security.base_path).unwrap();
     let security = Security { script_hashes: assets.script_hashes(), ..security };
-    let state = AppState { feed, assets, metrics: Metrics::default(), shutdown: CancellationToken::new() };
+    let state = AppState {
+        feed,
+        assets,
+        metrics: Metrics::default(),
+        shutdown: CancellationToken::new(),
+        panel: Panel::default(),
+    };
     (writer, app(state, security))
 }
 
@@ -291,6 +298,42 @@ async fn rules_of_a_node_by_mode_and_service() {
 }
 
 #[tokio::test]
+async fn findings_of_the_cluster_and_of_one_service() {
+    let (mut writer, app) = server(Security::default());
+    let live = |kind| Change::Source(Source { kind, freshness: Freshness::Live });
+    writer.commit(Kind::ALL.map(live).into_iter().chain(small_cluster()).collect(), Timestamp::UNIX_EPOCH);
+    let ask = async |query: &str| -> FindingsResponse {
+        let response = get(&app, &format!("/api/v1/findings{query}"), &[]).await;
+        assert_eq!(response.status(), StatusCode::OK, "{query}");
+        assert_eq!(header(&response, "cache-control"), "no-cache");
+        serde_json::from_slice(&body(response).await).unwrap()
+    };
+    let codes = |response: &FindingsResponse| -> Vec<String> {
+        let short = |f: &Finding| format!("{} {} {}", f.code, f.subject, f.suppressed.is_some());
+        response.findings.iter().map(short).collect()
+    };
+    let all = ask("").await;
+    assert_eq!(all.revision.to_string(), "e1-1");
+    assert_eq!(codes(&all), ["SVC009 Service shop/mail false"]);
+    assert_eq!(all.skipped, []);
+    assert_eq!(codes(&ask("?ignore=SVC001,svc009").await), ["SVC009 Service shop/mail true"]);
+    assert_eq!(codes(&ask("?service=shop/mail").await), ["SVC009 Service shop/mail false"]);
+    assert_eq!(codes(&ask("?service=shop/cart").await), Vec::<String>::new());
+    for (query, status, detail) in [
+        ("?service=mail", 400, "parameter `service`: `mail` is not NAMESPACE/NAME"),
+        ("?service=shop/none", 404, "Service shop/none is not there"),
+        ("?ignore=SVC999", 400, "parameter `ignore`: `SVC999` is not a code"),
+        ("?services=shop/mail", 400, "services"),
+    ] {
+        let response = get(&app, &format!("/api/v1/findings{query}"), &[]).await;
+        assert_eq!(response.status().as_u16(), status, "{query}");
+        assert_eq!(header(&response, "content-type"), "application/problem+json", "{query}");
+        let text = String::from_utf8(body(response).await).unwrap();
+        assert!(text.contains(detail), "{query}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn problems_with_rules_say_what_is_wrong() {
     let (mut writer, app) = server(Security::default());
     writer.commit(small_cluster(), Timestamp::UNIX_EPOCH);
@@ -309,4 +352,62 @@ async fn problems_with_rules_say_what_is_wrong() {
         let text = String::from_utf8(body(response).await).unwrap();
         assert!(text.contains(detail), "{path}: {text}");
     }
+}
+
+async fn ask_trace(
+    app: &Router,
+    asked: &serde_json::Value,
+    headers: &[(&str, &str)],
+) -> (u16, serde_json::Value) {
+    let mut request = Request::post("/api/v1/trace").header("host", "localhost:7411");
+    request = request.header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = app.clone().oneshot(request.body(Body::from(asked.to_string())).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    (status, serde_json::from_slice(&body(response).await).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_trace_is_answered_from_the_newest_state() {
+    let (mut writer, app) = server(Security::default());
+    writer.commit(small_cluster(), Timestamp::UNIX_EPOCH);
+    let asked =
+        serde_json::json!({"node": "n1", "from": "external", "to": "svc/shop/cart", "mode": "nftables"});
+    let (status, answer) = ask_trace(&app, &asked, &[]).await;
+    assert_eq!(status, 200, "{answer}");
+    let outcome = &answer["answers"][0]["outcomes"][0];
+    assert_eq!(
+        (&outcome["verdict"], &outcome["destination"]),
+        (&"deliver".into(), &"10.244.0.5:8080".into())
+    );
+    let rows = [
+        (
+            serde_json::json!({"node": "n2", "from": "external", "to": "svc/shop/cart"}),
+            404,
+            "Node n2 is not there",
+        ),
+        (
+            serde_json::json!({"node": "n1", "from": "external", "to": "svc/shop/none"}),
+            404,
+            "Service shop/none",
+        ),
+        (serde_json::json!({"node": "n1", "from": "me", "to": "svc/shop/cart"}), 400, "field `from`"),
+        (serde_json::json!({"node": "n1", "from": "external", "to": "cart"}), 400, "field `to`"),
+        (
+            serde_json::json!({"node": "n1", "from": "external", "to": "svc/shop/cart", "mode": "x"}),
+            400,
+            "field `mode`",
+        ),
+        (serde_json::json!({"node": "n1", "from": "external"}), 400, "to"),
+    ];
+    for (asked, code, expected) in rows {
+        let (status, problem) = ask_trace(&app, &asked, &[]).await;
+        assert_eq!(status, code, "{asked}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(expected), "{problem}");
+    }
+    // A page of another site can't ask.
+    let foreign = [("origin", "https://evil.example")];
+    assert_eq!(ask_trace(&app, &serde_json::json!({}), &foreign).await.0, 403);
 }

@@ -1,4 +1,4 @@
-//! What is looked at: namespaces, selection, camera, theme, view, tab, search. It lives in the URL, so that a copied link
+//! What is looked at: namespaces, selection, camera, theme, view, tab, whose rules, search. It lives in the URL, so that a copied link
 //! reproduces it.
 //!
 //! [`ViewState`] parses from and prints to a query string; what does not parse is left out, and defaults are not printed.
@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use vipscope_shared::model::Text;
+use vipscope_shared::model::{IpFamily, ProxyMode, Text};
+use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 
 use crate::canvas::Theme;
@@ -37,17 +38,19 @@ impl Screen {
 pub enum Tab {
     Summary,
     Endpoints,
+    Rules,
     Details,
     Changes,
 }
 
 impl Tab {
-    pub const ALL: [Tab; 4] = [Tab::Summary, Tab::Endpoints, Tab::Details, Tab::Changes];
+    pub const ALL: [Tab; 5] = [Tab::Summary, Tab::Endpoints, Tab::Rules, Tab::Details, Tab::Changes];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Tab::Summary => "summary",
             Tab::Endpoints => "endpoints",
+            Tab::Rules => "rules",
             Tab::Details => "details",
             Tab::Changes => "changes",
         }
@@ -77,6 +80,8 @@ pub struct ViewState {
     pub screen: Screen,
     /// `None` = the selection's first tab.
     pub tab: Option<Tab>,
+    /// On which node, in which mode and family rules are shown.
+    pub rules: Wanted,
     pub query: String,
 }
 
@@ -104,6 +109,9 @@ impl ViewState {
             "kiosk" => self.chrome = if raw == "1" { Chrome::Kiosk } else { Chrome::Full },
             "view" => self.screen = named(&Screen::ALL, Screen::as_str, &value()).unwrap_or_default(),
             "tab" => self.tab = named(&Tab::ALL, Tab::as_str, &value()),
+            "node" => self.rules.node = Some(value()).filter(|name| !name.is_empty()).map(Text::from),
+            "mode" => self.rules.mode = value().parse().ok(),
+            "family" => self.rules.family = named(&IpFamily::BOTH, family_name, &value()),
             "q" => self.query = value(),
             _ => {}
         }
@@ -120,6 +128,9 @@ impl ViewState {
         }
         pairs.extend(self.selected.as_ref().map(|target| ("sel", encode(&target.to_string()))));
         pairs.extend(self.tab.map(|tab| ("tab", tab.as_str().to_owned())));
+        pairs.extend(self.rules.node.as_ref().map(|node| ("node", encode(node))));
+        pairs.extend(self.rules.mode.map(|mode: ProxyMode| ("mode", mode.as_str().to_owned())));
+        pairs.extend(self.rules.family.map(|family| ("family", family_name(family).to_owned())));
         pairs.extend(self.camera.map(|camera| ("cam", print_camera(camera))));
         pairs.extend(self.theme.map(|theme| ("theme", theme_name(theme).to_owned())));
         if !self.query.is_empty() {
@@ -134,6 +145,14 @@ impl ViewState {
 
 fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Option<T> {
     all.iter().copied().find(|&one| name(one) == text)
+}
+
+/// As the command line spells it.
+fn family_name(family: IpFamily) -> &'static str {
+    match family {
+        IpFamily::IPv4 => "ipv4",
+        IpFamily::IPv6 => "ipv6",
+    }
 }
 
 /// `light` or `dark`, as URLs, storage and `data-theme` say it.

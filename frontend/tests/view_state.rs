@@ -2,7 +2,8 @@
 
 use vipscope_frontend::canvas::Theme;
 use vipscope_frontend::view_state::{Chrome, Screen, Tab, ViewState};
-use vipscope_shared::model::Key;
+use vipscope_shared::model::{IpFamily, Key, ProxyMode};
+use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -15,6 +16,11 @@ fn example() -> ViewState {
         chrome: Chrome::Kiosk,
         screen: Screen::Table,
         tab: Some(Tab::Changes),
+        rules: Wanted {
+            node: Some("node a".into()),
+            mode: Some(ProxyMode::Ipvs),
+            family: Some(IpFamily::IPv6),
+        },
         query: "app=web & more/ü".to_owned(),
     }
 }
@@ -24,7 +30,7 @@ fn prints_what_a_reader_can_read() {
     let text = example().print();
     assert_eq!(
         text,
-        "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&cam=-12.5,40,1.25&theme=dark\
+        "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&node=node%20a&mode=ipvs&family=ipv6&cam=-12.5,40,1.25&theme=dark\
          &q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
     );
 }
@@ -50,6 +56,10 @@ fn parse_undoes_print() {
     views.push(ViewState::default());
     views.push(example());
     views.push(ViewState { namespaces: ["a,b&c=d%".into(), "<img>".into()].into(), ..ViewState::default() });
+    for mode in ProxyMode::ALL {
+        let rules = Wanted { mode: Some(mode), ..Wanted::default() };
+        views.push(ViewState { rules, tab: Some(Tab::Rules), ..ViewState::default() });
+    }
     for view in views {
         let text = view.print();
         assert_eq!(ViewState::parse(&text), view, "{text}");
@@ -75,6 +85,9 @@ fn nonsense_is_left_out() {
         "theme=pink",
         "view=elsewhere",
         "tab=nope",
+        "mode=ebpf",
+        "family=ipv5",
+        "node=",
         "kiosk=2",
         "ns=",
         "ns=,,",

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::delta::{Delta, Revision, Snapshot};
+use crate::diagnose::{Finding, Skipped};
 use crate::model::{ClusterState, Text};
 
 /// Close code of the WebSocket after a [`StreamMessage::Resync`].
@@ -72,6 +73,18 @@ pub enum StreamMessage {
     /// The stream can't go on from where the client is: take a new snapshot. The socket is then closed with
     /// [`CLOSE_RESYNC`].
     Resync { reason: Text },
+}
+
+/// Answer of `GET api/v1/findings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingsResponse {
+    pub revision: Revision,
+    /// The server's clock, by which ages are judged.
+    pub time: Timestamp,
+    /// Worst first, then by code and subject; suppressed ones are among them, and marked.
+    pub findings: Vec<Finding>,
+    /// Checks that were not run, since no object of a kind that they need is known.
+    pub skipped: Vec<Skipped>,
 }
 
 /// `application/problem+json` (RFC 9457).

@@ -8,6 +8,8 @@ pub mod admission;
 pub mod api;
 pub mod controllers;
 pub mod delta;
+pub mod diagnose;
+pub mod discovery;
 pub mod manifest;
 pub mod model;
 pub mod netfilter;

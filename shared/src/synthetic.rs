@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::delta::{Change, Object};
 use crate::model::{
     AddressType, ClusterIp, ClusterState, Conditions, Endpoint, EndpointAddress, EndpointPort, EndpointSlice,
-    Freshness, Ingress, IpMode, Key, Keyed, Kind, Labels, Meta, Namespace, Node, Owner, Pod, PodPhase,
-    Protocol, SERVICE_NAME_LABEL, Service, ServicePort, ServiceType, Source, TargetPort, TargetRef, Text,
-    ZONE_LABEL,
+    Freshness, Ingress, IpMode, Key, Keyed, Kind, Labels, Meta, Namespace, Node, NodeAddress,
+    NodeAddressType, Owner, Pod, PodPhase, Protocol, SERVICE_NAME_LABEL, Service, ServicePort, ServiceType,
+    Source, TargetPort, TargetRef, Text, ZONE_LABEL,
 };
 
 /// How large a cluster is to be.
@@ -162,6 +162,9 @@ impl Maker {
         node.meta.labels = [(ZONE_LABEL, &*zone(nth))].into_iter().collect();
         node.ready = nth % 40 != 39;
         node.unschedulable = nth % 25 == 24;
+        let [high, low] = (nth as u16 + 10).to_be_bytes();
+        let ip = Ipv4Addr::new(192, 168, high, low).into();
+        node.addresses = vec![NodeAddress { address_type: NodeAddressType::InternalIP, ip }];
         self.objects.push(Object::Node(Arc::new(node)));
     }
 

@@ -33,6 +33,18 @@ fn pod() -> impl Strategy<Value = Object> {
         pod.meta = meta;
         pod.node = [None, Some("node-a"), Some("node-b")][node].map(Text::from);
         pod.ready = ready;
+        pod.dns = ready.then(|| Box::new(PodDns { ndots: Some(2), ..PodDns::default() }));
+        let readiness =
+            [None, Some(ReadinessProbe::Command), Some(ReadinessProbe::Port(Text::from("http").into()))];
+        let container = |readiness| Container {
+            name: "c".into(),
+            ports: Vec::new(),
+            sidecar: false,
+            started: None,
+            waiting: None,
+            readiness,
+        };
+        pod.containers = readiness.map(container).to_vec();
         Object::Pod(Arc::new(pod))
     })
 }
@@ -63,6 +75,11 @@ fn object() -> impl Strategy<Value = Object> {
     let service = (meta(), any::<bool>()).prop_map(|(meta, publish)| {
         let mut service = Service::named(meta.key.clone());
         service.publish_not_ready = publish;
+        let declared = Declared { cluster_ip: Some([10, 96, 0, 9].into()), node_ports: Vec::new() };
+        service.declared = publish.then(|| Box::new(declared));
+        service.finalizers = if publish { vec!["cleanup".into()] } else { Vec::new() };
+        let error = Cause { field: "status".into(), reason: "mixed".into() };
+        service.balancer_errors = if publish { vec![error] } else { Vec::new() };
         Object::Service(Arc::new(service))
     });
     let node = (0usize..3, any::<bool>()).prop_map(|(name, ready)| {

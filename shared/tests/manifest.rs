@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use vipscope_shared::manifest::{FileError, Loaded, load};
 use vipscope_shared::model::{
-    ClusterIp, FaultEffect, Key, LocalDetector, NodePortAddresses, ProxyMode, TargetPort,
+    ClusterIp, DnsPolicy, FaultEffect, Key, LocalDetector, NodePortAddresses, ProxyMode, ReadinessProbe,
+    TargetPort,
 };
 
 fn fixtures() -> PathBuf {
@@ -57,6 +58,69 @@ fn all_conformance_clusters_load_without_complaint() {
         cases += 1;
     }
     assert_eq!(cases, 160);
+}
+
+/// What only checks and discovery ask for. It goes through the state's own JSON, too.
+#[test]
+fn what_checks_ask_for_is_read() {
+    let text = r#"
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+  finalizers: [service.kubernetes.io/load-balancer-cleanup]
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {"kind":"Service","spec":{"clusterIP":"10.96.7.7","ports":[{"port":80,"nodePort":31000},{"port":81}]}}
+spec: {type: LoadBalancer, clusterIP: 10.96.7.7, ports: [{port: 80, nodePort: 31000}, {port: 81, nodePort: 31001}]}
+status:
+  conditions:
+  - {type: LoadBalancerPortsError, status: "True", reason: Mixed, message: no UDP}
+  - {type: Other, status: "True"}
+  loadBalancer: {ingress: [{ip: 192.0.2.1, ports: [{port: 80, protocol: TCP}, {port: 53, protocol: UDP, error: Unsupported}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  dnsPolicy: None
+  dnsConfig: {nameservers: [192.0.2.53], searches: [a.example], options: [{name: ndots, value: "2"}]}
+  containers:
+  - {name: a, readinessProbe: {httpGet: {port: http, path: /}}, env: [{name: PASSWORD, value: hunter2}]}
+  - {name: b, readinessProbe: {tcpSocket: {port: 5432}}}
+  - {name: c, readinessProbe: {exec: {command: ["true"]}}}
+  - {name: d}
+---
+{apiVersion: v1, kind: Service, metadata: {name: plain, annotations: {kubectl.kubernetes.io/last-applied-configuration: "{not json"}}, spec: {ports: [{port: 80}]}}
+"#;
+    let loaded = load(text).unwrap();
+    assert_eq!(loaded.faults, []);
+    let json = serde_json::to_string(&loaded.state).unwrap();
+    assert!(!json.contains("hunter2"), "values of environments are dropped at the edge");
+    let state: vipscope_shared::model::ClusterState = serde_json::from_str(&json).unwrap();
+    assert_eq!(state, loaded.state);
+    let service = state.services().get(&Key::new("default", "web")).unwrap();
+    let declared = service.declared.as_deref().unwrap();
+    assert_eq!(declared.cluster_ip, Some("10.96.7.7".parse().unwrap()));
+    assert_eq!(declared.node_ports.iter().map(|port| port.get()).collect::<Vec<_>>(), [31000]);
+    assert_eq!(service.finalizers.len(), 1);
+    assert!(service.meta.annotations.is_empty(), "the annotation itself is dropped");
+    let errors: Vec<_> =
+        service.balancer_errors.iter().map(|error| format!("{} {}", error.field, error.reason)).collect();
+    assert_eq!(
+        errors,
+        [
+            "status.conditions[LoadBalancerPortsError] Mixed: no UDP",
+            "status.loadBalancer.ingress[0].ports[1].error 53/UDP: Unsupported"
+        ]
+    );
+    let pod = state.pods().values().next().unwrap();
+    let probes: Vec<_> = pod.containers.iter().map(|container| container.readiness.clone()).collect();
+    let port = |text: &str| Some(ReadinessProbe::Port(TargetPort::from(std::sync::Arc::from(text))));
+    assert_eq!(probes, [port("http"), port("5432"), Some(ReadinessProbe::Command), None]);
+    let dns = pod.dns.as_deref().unwrap();
+    assert_eq!((dns.policy, dns.ndots, dns.searches.len()), (DnsPolicy::None, Some(2), 1));
+    assert_eq!(state.services().get(&Key::new("default", "plain")).unwrap().declared, None);
 }
 
 #[test]

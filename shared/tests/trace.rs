@@ -169,3 +169,97 @@ fn both_families_are_covered() {
         cases().iter().take(30).enumerate().map(|(nth, case)| varied(case, nth as u64).family).collect();
     assert_eq!(families.len(), 2);
 }
+
+/// Every rule that does something to a packet for a Service's cluster IP is a line of the Rules panel of that Service. (Jumps
+/// into chains that hold nothing of the Service are left out there.)
+#[test]
+fn steps_are_lines_of_the_rules_panel() {
+    use std::collections::BTreeSet;
+    use vipscope_shared::model::Key;
+    use vipscope_shared::proxy::reading::{self, LineId, View};
+    use vipscope_shared::proxy::{Scope, generate_for};
+    let mut found = 0;
+    for (nth, case) in cases().iter().enumerate() {
+        let state = vipscope_shared::manifest::load(&case.text).unwrap().state;
+        let node = state.node(&case.node).unwrap();
+        let mode = ProxyMode::ALL[nth % 4];
+        let predictor = Predictor::new(&state, node, case.family, mode);
+        let ports = vipscope_shared::proxy::ports::port_infos(&state, case.family);
+        for info in ports.iter().take(3) {
+            let key = Key::new(info.namespace.clone(), info.service.clone());
+            let rules = generate_for(&state, node, case.family, mode, Scope::Service(&key));
+            let lit = BTreeSet::new();
+            let panel = reading::read(&rules, View { limit: usize::MAX, focus: None, lit: &lit });
+            let lines: BTreeSet<LineId> = panel
+                .sections
+                .iter()
+                .flat_map(|section| &section.blocks)
+                .flat_map(|block| block.lines.iter().map(|line| line.id.clone()))
+                .collect();
+            let foreign = if case.family == IpFamily::IPv4 { "198.51.100.7" } else { "2001:db8::7" };
+            let packet = Packet {
+                source: foreign.parse().unwrap(),
+                destination: info.cluster_ip,
+                port: info.port,
+                protocol: info.protocol,
+                origin: Origin::Outside,
+            };
+            let answer = predictor.answer(&state, &packet);
+            for step in answer.outcomes.iter().flat_map(|outcome| &outcome.steps) {
+                let jump = step.effect.starts_with("to ") && step.element.is_none();
+                for line in step.lines().into_iter().filter(|_| !jump) {
+                    assert!(
+                        lines.contains(&line),
+                        "{} {mode} {key}: {line:?} not among {lines:#?}",
+                        case.name
+                    );
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(found > 500, "{found}");
+}
+
+/// The shares that the map shows are those of the rules.
+#[test]
+fn shares_on_the_map_are_those_of_the_rules() {
+    use vipscope_shared::proxy::{Via, categorize, shares};
+    let mut compared = 0;
+    for case in cases() {
+        let state = vipscope_shared::manifest::load(&case.text).unwrap().state;
+        let node = state.node(&case.node).unwrap();
+        let predictor = Predictor::new(&state, node, case.family, ProxyMode::Iptables);
+        let foreign = if case.family == IpFamily::IPv4 { "198.51.100.7" } else { "2001:db8::7" };
+        for info in vipscope_shared::proxy::ports::port_infos(&state, case.family) {
+            let packet = Packet {
+                source: foreign.parse().unwrap(),
+                destination: info.cluster_ip,
+                port: info.port,
+                protocol: info.protocol,
+                origin: Origin::Outside,
+            };
+            if predictor.claim(packet.destination, packet.port, packet.protocol).map(|claim| &claim.name)
+                != Some(&info.name)
+            {
+                continue;
+            }
+            let trace = predictor.trace(&packet);
+            let mut by_rules: Vec<_> = trace
+                .outcomes
+                .iter()
+                .filter(|outcome| outcome.verdict == Verdict::Deliver)
+                .map(|outcome| outcome.destination)
+                .collect();
+            by_rules.sort_unstable();
+            let categories = categorize(&info.endpoints, info.view, node);
+            let share = shares(&categories, info.view, Via::ClusterIp);
+            let mut by_map: Vec<_> =
+                share.chosen.iter().map(|index| info.endpoints[*index].socket()).collect();
+            by_map.sort_unstable();
+            assert_eq!(by_rules, by_map, "{} {}", case.name, info.name);
+            compared += 1;
+        }
+    }
+    assert!(compared > 300, "{compared}");
+}

@@ -31,7 +31,8 @@ fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-fn read(file: &Path, shown: &str) -> Result<String> {
+/// The file's text; - is standard input.
+pub fn read(file: &Path, shown: &str) -> Result<String> {
     let mut bytes = Vec::new();
     let done = if is_stdin(file) {
         io::stdin().lock().read_to_end(&mut bytes).map(|_| ())

@@ -1,12 +1,21 @@
 //! The engine on the command line: one file per command. In: files and flags. Out: text on standard output, warnings on
 //! standard error; bad input is an error of one line, for which `main` exits with 2.
 
+pub mod check;
 mod cluster_file;
 pub mod rules;
+pub mod trace;
 
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
+
+/// Whether text for people has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    Plain,
+    Ansi,
+}
 
 /// To standard output; a reader that has gone away, such as `head`, is no error.
 fn print(text: &str) -> Result<()> {

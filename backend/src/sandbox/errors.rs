@@ -23,6 +23,11 @@ impl Refusal {
         Refusal { code, reason, message: message.into(), details: Value::Null }
     }
 
+    /// A refusal without a reason, as the real server has some.
+    pub fn plain(code: u16, message: impl Into<String>) -> Refusal {
+        Refusal::new(code, "", message)
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Refusal {
         Refusal::new(400, "BadRequest", message)
     }
@@ -41,6 +46,17 @@ impl Refusal {
     pub fn no_such_resource() -> Refusal {
         let message = "the server could not find the requested resource";
         Refusal { details: json!({}), ..Refusal::new(404, "NotFound", message) }
+    }
+
+    /// The path is one of Kubernetes', but not of the sandbox.
+    pub fn not_in_sandbox(what: &str) -> Refusal {
+        let message =
+            format!("the sandbox does not serve {what}: see `kubectl api-resources` for what it serves");
+        Refusal { details: json!({}), ..Refusal::new(404, "NotFound", message) }
+    }
+
+    pub fn not_acceptable(message: impl Into<String>) -> Refusal {
+        Refusal::new(406, "NotAcceptable", message)
     }
 
     pub fn method_not_allowed() -> Refusal {
@@ -147,8 +163,11 @@ impl Refusal {
     pub fn to_status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

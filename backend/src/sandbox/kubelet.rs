@@ -24,6 +24,8 @@ pub const CRASH_ANNOTATION: &str = "vipscope.dev/crash";
 pub const DRAIN_ANNOTATION: &str = "vipscope.dev/drain-seconds";
 
 const DRAIN: Duration = Duration::from_secs(6);
+/// How often pods on a silent node are looked at.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What a kubelet does to a pod next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +111,13 @@ impl Agenda {
         }
     }
 
+    /// Tries the step again later.
+    fn postpone(&mut self, uid: String, step: Step, key: Key) {
+        let at = Instant::now() + SILENCE;
+        self.due.insert((at, uid.clone()));
+        self.steps.insert(uid, (at, step, key));
+    }
+
     /// When something is due; far away if nothing is planned.
     fn next(&self) -> Instant {
         self.due.first().map_or_else(|| Instant::now() + Duration::from_secs(3600), |(at, _)| *at)
@@ -139,7 +148,11 @@ pub async fn run(store: Arc<Store>, stop: CancellationToken) {
         changed.mark_unchanged();
         seen = follow(&store, seen, &mut agenda);
         for (uid, step, key) in agenda.take_due() {
-            store.write(|tx| act(tx, &key, &uid, step));
+            if store.write(|tx| is_on_silent_node(tx, &key)) {
+                agenda.postpone(uid, step, key);
+            } else {
+                store.write(|tx| act(tx, &key, &uid, step));
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -164,6 +177,12 @@ fn follow(store: &Store, seen: u64, agenda: &mut Agenda) -> u64 {
         }
     }
     now
+}
+
+fn is_on_silent_node(tx: &Transaction<'_>, key: &Key) -> bool {
+    let node = tx.get(Type::Pods, key).map(|pod| object::text(pod, "/spec/nodeName"));
+    let node = node.and_then(|node| tx.get(Type::Nodes, &Key::cluster(node)));
+    node.is_some_and(|node| super::nodes::is_silent(node))
 }
 
 /// Does a step, if it still is the pod's next one.

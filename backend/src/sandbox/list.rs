@@ -12,6 +12,7 @@ use vipscope_shared::model::Key;
 use super::errors::Refusal;
 use super::object::Object;
 use super::query::Query;
+use super::render::{self, Form};
 use super::resources::Type;
 use super::selectors::Selector;
 use super::store::Store;
@@ -19,8 +20,14 @@ use super::store::Store;
 const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
 const CONTINUE_TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
 
-/// One page as JSON.
-pub fn list(store: &Store, resource: Type, namespace: &str, query: &Query) -> Result<Bytes, Refusal> {
+/// One page, in the form that was asked for.
+pub fn list(
+    store: &Store,
+    resource: Type,
+    namespace: &str,
+    query: &Query,
+    form: Form,
+) -> Result<Bytes, Refusal> {
     let selector = Selector::parse(resource, query.get("labelSelector"), query.get("fieldSelector"))?;
     let page = Page::parse(query, store.revision())?;
     let start = page.start.as_ref();
@@ -29,18 +36,23 @@ pub fn list(store: &Store, resource: Type, namespace: &str, query: &Query) -> Re
     let (items, rest) = cut(objects, &selector, page.limit);
     let last = items.last().filter(|_| rest > 0);
     let token = last.map(|object| Token::after(object, revision).encode());
-    let info = resource.info();
-    let list = List {
-        kind: format!("{}List", info.kind),
-        api_version: info.api_version(),
-        metadata: ListMeta {
-            resource_version: revision.to_string(),
-            remaining_item_count: (token.is_some() && selector.is_empty()).then_some(rest),
-            token,
-        },
-        items: items.iter().map(Item).collect(),
+    let metadata = ListMeta {
+        resource_version: revision.to_string(),
+        remaining_item_count: (token.is_some() && selector.is_empty()).then_some(rest),
+        token,
     };
-    serde_json::to_vec(&list).map(Bytes::from).map_err(Refusal::internal)
+    let json = match form {
+        Form::Whole => {
+            let info = resource.info();
+            let items = items.iter().map(Item).collect();
+            let kind = format!("{}List", info.kind);
+            serde_json::to_vec(&List { kind, api_version: info.api_version(), metadata, items })
+        }
+        form => serde_json::to_value(&metadata).and_then(|metadata| {
+            serde_json::to_vec(&render::list(form, resource, &items, metadata, store.clock.now()))
+        }),
+    };
+    json.map(Bytes::from).map_err(Refusal::internal)
 }
 
 /// The first `limit` that match, and how many more do.

@@ -14,23 +14,30 @@
 //! kubectl -n shop annotate pod POD vipscope.dev/crash=true       # its container crashes until the annotation goes
 //! kubectl -n shop delete pod POD                                 # it terminates, still serving, and is replaced
 //! kubectl cordon node-c
-//! kubectl apply --validate=false -f service.yaml
+//! kubectl annotate node node-d vipscope.dev/fail=true            # it goes silent; its pods are evicted; fail- heals it
+//! kubectl apply -f service.yaml
 //! ```
 //!
 //! `vipscope.dev/drain-seconds` on a pod says how long it keeps serving once it is deleted (6 by default). With churn
 //! switched on, something small happens every few seconds; the same seed gives the same sequence.
 //!
-//! Served: namespaces, nodes, pods, services, endpoints, configmaps, events, endpointslices (`discovery.k8s.io/v1`),
-//! deployments and replicasets (`apps/v1`), `/status` and `/scale`, the three patch types, watches with bookmarks and
-//! streaming lists, dry run. Not yet: server-side apply, protobuf bodies, tables, OpenAPI, port-forward.
+//! Served: namespaces, nodes, pods, services, endpoints, configmaps, secrets, serviceaccounts, events, endpointslices
+//! (`discovery.k8s.io/v1`), deployments and replicasets (`apps/v1`), the review APIs, `/status`, `/scale` and `/eviction`; JSON,
+//! YAML and protobuf bodies, tables, the three patch types and server-side apply, watches with bookmarks and streaming
+//! lists, dry run, OpenAPI, port-forward (to a small HTTP server that answers with the pod's name). Kinds that are not
+//! served say so.
 //!
 //! # The parts
 //!
-//! `api` (paths and verbs) → `objects` (rules of create, update, delete; `strategy` per kind) → `store` (revisions,
-//! event logs). `controllers`, `kubelet` and `churn` are tasks that watch the store and write through `objects`, as any
-//! client would. `demo` is the content. A new kind is an entry in `resources` and its line in `strategy`.
+//! `route` (paths) and `api` (verbs) → `objects` (rules of create, update, delete; `strategy` per kind) → `store` (revisions,
+//! event logs). `controllers`, `kubelet`, `nodes` and `churn` are tasks that watch the store and write through `objects`, as any
+//! client would. `demo` is the content. `body`, `protobuf` and `schema` read what clients send, `render` and `table` write what
+//! they get, `managed` keeps field owners. A new kind is an entry in `resources` and its line in `strategy`, `table` and
+//! `openapi`.
 
 pub mod api;
+mod apply;
+mod body;
 mod chance;
 mod churn;
 mod clock;
@@ -38,17 +45,29 @@ mod controllers;
 mod demo;
 mod discovery;
 mod errors;
+mod fixed;
 mod kubelet;
 mod list;
+mod managed;
+mod nodes;
 mod object;
 mod objects;
+mod openapi;
+mod panel;
 mod patch;
+mod portforward;
+mod protobuf;
 mod query;
+mod render;
 mod resources;
+mod reviews;
+mod route;
 mod scale;
+mod schema;
 mod selectors;
 mod store;
 mod strategy;
+mod table;
 mod watch;
 
 use std::sync::Arc;
@@ -67,6 +86,8 @@ use store::Store;
 
 pub use churn::CALM_SERVICES;
 pub use kubelet::{CRASH_ANNOTATION, DRAIN_ANNOTATION, READY_ANNOTATION};
+pub use nodes::FAIL_ANNOTATION;
+pub use panel::{Example, NodeState, Outcome, PanelError, PodState, examples};
 
 /// How a sandbox starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +138,7 @@ impl Sandbox {
         let (settled_at, settled) = tokio::sync::watch::channel(from);
         tasks.spawn(controllers::run(store.clone(), from, settled_at, stop.clone()));
         tasks.spawn(kubelet::run(store.clone(), stop.clone()));
+        tasks.spawn(nodes::run(store.clone(), stop.clone()));
         if options.churn {
             tasks.spawn(churn::run(store.clone(), options.seed, stop.clone()));
         }

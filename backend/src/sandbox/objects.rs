@@ -9,6 +9,7 @@ use vipscope_shared::admission::FieldError;
 use vipscope_shared::model::Key;
 
 use super::errors::Refusal;
+use super::managed;
 use super::object::{self, Object};
 use super::resources::{Feature, Type};
 use super::store::Transaction;
@@ -96,6 +97,8 @@ pub fn create(
         metadata.insert("generation".into(), 1.into());
     }
     strategy::admit(resource, &mut object, None, tx)?;
+    let stamp = tx.clock.stamp();
+    managed::track(&tx.tracking, resource, Part::Main, None, &mut object, &stamp);
     Ok(tx.put(resource, object))
 }
 
@@ -177,6 +180,9 @@ pub fn update(
         Part::Status => with_status(&old, &mut new),
     };
     keep_server_fields(resource, part, &old, &mut new)?;
+    if part == Part::Status {
+        strategy::check_status(resource, &new)?;
+    }
     if part == Part::Main {
         strategy::admit(resource, &mut new, Some(&old), tx)?;
         if resource.has(Feature::Generation) && !same_content(&old, &new) {
@@ -184,6 +190,8 @@ pub fn update(
             new["metadata"]["generation"] = generation.into();
         }
     }
+    let stamp = tx.clock.stamp();
+    managed::track(&tx.tracking, resource, part, Some(&old), &mut new, &stamp);
     if *old == new {
         return Ok(old);
     }
@@ -257,7 +265,6 @@ fn keep_server_fields(resource: Type, part: Part, old: &Value, new: &mut Value) 
         return Err(Refusal::invalid(resource, object::name(old), &[error]));
     }
     let metadata = object::metadata(new);
-    metadata.remove("managedFields");
     for field in OWNED {
         match &old["metadata"][field] {
             Value::Null => drop(metadata.remove(field)),
@@ -408,6 +415,20 @@ pub fn stop_pod(tx: &mut Transaction<'_>, key: &Key) {
         object::metadata(&mut new).insert("deletionGracePeriodSeconds".into(), 0.into());
         tx.put(Type::Pods, new);
     }
+}
+
+/// Sets a namespace's finalizers to those of `wanted`, and lets it go if there are none left.
+pub fn finalize(tx: &mut Transaction<'_>, key: &Key, wanted: &Value) -> Result<Object, Refusal> {
+    let resource = Type::Namespaces;
+    let old = tx.get(resource, key).cloned().ok_or_else(|| Refusal::not_found(resource, &key.name))?;
+    check_identity(resource, key, &old, wanted)?;
+    let mut new = (*old).clone();
+    new["spec"]["finalizers"] = json!(namespace_finalizers(wanted));
+    if new == *old {
+        return Ok(old);
+    }
+    let stored = tx.put(resource, new);
+    Ok(finish(tx, resource, key).unwrap_or(stored))
 }
 
 /// Lets a namespace go: it is empty.

@@ -12,6 +12,8 @@ pub enum PatchKind {
     Json,
     Merge,
     Strategic,
+    /// Server-side apply.
+    Apply,
 }
 
 impl PatchKind {
@@ -21,9 +23,7 @@ impl PatchKind {
             "application/json-patch+json" => Ok(PatchKind::Json),
             "application/merge-patch+json" => Ok(PatchKind::Merge),
             "application/strategic-merge-patch+json" => Ok(PatchKind::Strategic),
-            "application/apply-patch+yaml" => Err(Refusal::unsupported_media(
-                "the sandbox does not do server-side apply yet: use kubectl apply without --server-side",
-            )),
+            "application/apply-patch+yaml" => Ok(PatchKind::Apply),
             _ => Err(Refusal::unsupported_media("415: Unsupported Media Type")),
         }
     }
@@ -33,7 +33,8 @@ impl PatchKind {
 pub fn apply(kind: PatchKind, target: &Value, patch: &Value) -> Result<Value, Refusal> {
     let mut result = target.clone();
     match kind {
-        PatchKind::Merge => json_patch::merge(&mut result, patch),
+        // Applying to what has no managed fields, a Scale, merges.
+        PatchKind::Merge | PatchKind::Apply => json_patch::merge(&mut result, patch),
         PatchKind::Strategic => merge_strategic(&mut result, patch, &mut Vec::new())?,
         PatchKind::Json => {
             let operations: json_patch::Patch = serde_json::from_value(patch.clone())

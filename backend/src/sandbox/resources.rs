@@ -14,6 +14,8 @@ pub enum Type {
     EndpointSlices,
     Deployments,
     ReplicaSets,
+    Secrets,
+    ServiceAccounts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Resource {
 }
 
 /// In the order of [`Type`].
-pub static RESOURCES: [Resource; 10] = {
+pub static RESOURCES: [Resource; 12] = {
     use Feature::*;
     use Scope::*;
     const ALL: &[&str] = &["all"];
@@ -221,6 +223,30 @@ pub static RESOURCES: [Resource; 10] = {
             categories: ALL,
             scope: Namespaced,
             features: &[Status, Scale, Generation],
+        },
+        Resource {
+            resource: Type::Secrets,
+            group: "",
+            version: "v1",
+            kind: "Secret",
+            plural: "secrets",
+            singular: "secret",
+            short_names: &[],
+            categories: &[],
+            scope: Namespaced,
+            features: &[],
+        },
+        Resource {
+            resource: Type::ServiceAccounts,
+            group: "",
+            version: "v1",
+            kind: "ServiceAccount",
+            plural: "serviceaccounts",
+            singular: "serviceaccount",
+            short_names: &["sa"],
+            categories: &[],
+            scope: Namespaced,
+            features: &[DeleteAnswersObject],
         },
     ]
 };

@@ -16,6 +16,7 @@ use vipscope_shared::model::Key;
 
 use super::chance::Chance;
 use super::clock::Clock;
+use super::managed::Tracking;
 use super::object::{self, Object};
 use super::resources::{RESOURCES, Type};
 
@@ -106,7 +107,7 @@ impl Store {
     pub fn write<T>(&self, work: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
         let mut inner = self.lock();
         let before = inner.revision;
-        let result = work(&mut Transaction { inner: &mut inner, clock: self.clock, dry: false });
+        let result = work(&mut Transaction::new(&mut inner, self.clock, Mode::Wet));
         let after = inner.revision;
         drop(inner);
         if after != before {
@@ -123,7 +124,7 @@ impl Store {
     /// Runs `work` as if it wrote, without writing.
     pub fn dry_run<T>(&self, work: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
         let mut inner = self.lock();
-        work(&mut Transaction { inner: &mut inner, clock: self.clock, dry: true })
+        work(&mut Transaction::new(&mut inner, self.clock, Mode::Dry))
     }
 
     pub fn get(&self, resource: Type, key: &Key) -> Option<Object> {
@@ -241,7 +242,22 @@ impl Store {
 pub struct Transaction<'a> {
     inner: &'a mut Inner,
     pub clock: Clock,
-    dry: bool,
+    mode: Mode,
+    /// Whose writes these are.
+    pub tracking: Tracking,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Wet,
+    /// Nothing is stored.
+    Dry,
+}
+
+impl<'a> Transaction<'a> {
+    fn new(inner: &'a mut Inner, clock: Clock, mode: Mode) -> Transaction<'a> {
+        Transaction { inner, clock, mode, tracking: Tracking::Off }
+    }
 }
 
 impl Transaction<'_> {
@@ -250,7 +266,7 @@ impl Transaction<'_> {
     }
 
     pub fn is_dry_run(&self) -> bool {
-        self.dry
+        self.mode == Mode::Dry
     }
 
     pub fn chance(&mut self) -> &mut Chance {
@@ -285,7 +301,7 @@ impl Transaction<'_> {
 
     /// Stores `object`, new or in place of the old one, under a new revision.
     pub fn put(&mut self, resource: Type, mut object: Value) -> Object {
-        if self.dry {
+        if self.is_dry_run() {
             return Arc::new(object);
         }
         self.inner.revision += 1;
@@ -310,7 +326,7 @@ impl Transaction<'_> {
 
     /// Removes an object and answers its last state, which carries the revision of the removal.
     pub fn remove(&mut self, resource: Type, key: &Key) -> Option<Object> {
-        if self.dry {
+        if self.is_dry_run() {
             return self.get(resource, key).cloned();
         }
         let before = self.inner.tables[resource as usize].objects.remove(key)?;

@@ -1,18 +1,27 @@
 //! What each kind does when an object of it is created or changed: shape check, defaults, validation, allocation.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, discovery::v1 as discovery};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use vipscope_shared::admission::FieldError;
+use vipscope_shared::admission::allocation::SERVICE_BASE;
 use vipscope_shared::admission::service::{self, Rejected};
+use vipscope_shared::admission::{FieldError, labels};
 
 use super::errors::Refusal;
 use super::object;
 use super::resources::Type;
+use super::schema;
 use super::store::Transaction;
 
 /// Checks that every known field has the type that the API gives it. After this, code may index known paths.
 pub fn check_shape(resource: Type, value: &Value) -> Result<(), Refusal> {
+    let info = resource.info();
+    let schema = schema::of_kind(info.group, info.kind);
+    if let Some(why) = schema.and_then(|schema| schema::type_error(value, schema)) {
+        return Err(cannot_handle(resource, info.kind, &why));
+    }
     match resource {
         Type::Namespaces => shape::<core::Namespace>(resource, value),
         Type::Nodes => shape::<core::Node>(resource, value),
@@ -24,6 +33,8 @@ pub fn check_shape(resource: Type, value: &Value) -> Result<(), Refusal> {
         Type::EndpointSlices => shape::<discovery::EndpointSlice>(resource, value),
         Type::Deployments => shape::<apps::Deployment>(resource, value),
         Type::ReplicaSets => shape::<apps::ReplicaSet>(resource, value),
+        Type::Secrets => shape::<core::Secret>(resource, value),
+        Type::ServiceAccounts => shape::<core::ServiceAccount>(resource, value),
     }
 }
 
@@ -50,15 +61,18 @@ pub fn admit(
     old: Option<&Value>,
     tx: &mut Transaction<'_>,
 ) -> Result<(), Refusal> {
-    let errors = match resource {
-        Type::Services => return admit_service(new, old, tx),
+    let mut errors = labels::validate("metadata.labels", &new["metadata"]["labels"]);
+    errors.extend(match resource {
+        Type::Services if errors.is_empty() => return admit_service(new, old, tx),
+        Type::Services => Vec::new(),
         Type::Namespaces => admit_namespace(new),
         Type::Pods => admit_pod(new, old),
         Type::Endpoints => admit_endpoints(new),
         Type::EndpointSlices => admit_slice(new, old),
         Type::Deployments | Type::ReplicaSets => admit_workload(resource, new, old),
-        Type::Nodes | Type::ConfigMaps | Type::Events => Vec::new(),
-    };
+        Type::Secrets => admit_secret(new, old),
+        Type::Nodes | Type::ConfigMaps | Type::Events | Type::ServiceAccounts => Vec::new(),
+    });
     if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(resource, object::name(new), &errors)) }
 }
 
@@ -71,12 +85,24 @@ pub fn check_name(resource: Type, name: &str) -> Option<FieldError> {
 }
 
 fn admit_service(new: &mut Value, old: Option<&Value>, tx: &mut Transaction<'_>) -> Result<(), Refusal> {
+    let automatic = |service: &Value| object::text(service, "/spec/clusterIP").is_empty();
+    let shows_base = tx.is_dry_run() && automatic(new) && old.is_none_or(automatic);
     let (allocations, chance) = tx.allocations();
-    service::admit(new, old, allocations, &mut |bound| chance.below(bound)).map_err(|rejected| match rejected
-    {
+    let admitted = service::admit(new, old, allocations, &mut |bound| chance.below(bound));
+    if shows_base && !automatic(new) {
+        new["spec"]["clusterIP"] = SERVICE_BASE.into();
+        new["spec"]["clusterIPs"] = json!([SERVICE_BASE]);
+    }
+    admitted.map_err(|rejected| match rejected {
         Rejected::Invalid(errors) => Refusal::invalid(Type::Services, object::name(new), &errors),
         Rejected::Internal(text) => Refusal::internal(text),
     })
+}
+
+/// Checks a status that a client sets.
+pub fn check_status(resource: Type, new: &Value) -> Result<(), Refusal> {
+    let errors = if resource == Type::Services { service::validate_status(new) } else { Vec::new() };
+    if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(resource, object::name(new), &errors)) }
 }
 
 fn admit_namespace(new: &mut Value) -> Vec<FieldError> {
@@ -141,6 +167,19 @@ fn pod_spec(spec: &mut Value, path: &str) -> Vec<FieldError> {
         ports.into_iter().flatten().for_each(|port| set_default(port, "protocol", "TCP"));
     }
     errors
+}
+
+/// `stringData` becomes `data`.
+fn admit_secret(new: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
+    set_default(new, "type", "Opaque");
+    if let Some(Value::Object(texts)) = new.as_object_mut().and_then(|fields| fields.remove("stringData")) {
+        for (key, text) in texts {
+            new["data"][key] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
+        }
+    }
+    let changed = old.is_some_and(|old| old["type"] != new["type"]);
+    let kind = new["type"].clone();
+    changed.then(|| FieldError::invalid("type", kind, "field is immutable")).into_iter().collect()
 }
 
 fn admit_endpoints(new: &mut Value) -> Vec<FieldError> {

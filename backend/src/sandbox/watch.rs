@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::errors::Refusal;
 use super::object::{self, Object};
+use super::render::{self, Columns, Form};
 use super::resources::Type;
 use super::selectors::Selector;
 use super::store::{Event, Store};
@@ -31,6 +32,7 @@ pub struct Request {
     pub start: Start,
     pub bookmarks: bool,
     pub timeout: Duration,
+    pub form: Form,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub struct Watch {
     bookmark: Instant,
     stop: CancellationToken,
     over: bool,
+    /// Of tables: defined in the first event only.
+    columns: Columns,
 }
 
 impl Watch {
@@ -71,6 +75,7 @@ impl Watch {
             bookmark: now + BOOKMARK_EVERY,
             stop,
             over: false,
+            columns: Columns::Defined,
             store,
             request,
         };
@@ -85,8 +90,10 @@ impl Watch {
             let (objects, revision) = listed.unwrap_or_default();
             self.seen = revision;
             let mut lines = BytesMut::new();
-            for object in objects.iter().filter(|object| self.request.selector.matches(object)) {
-                line(&mut lines, "ADDED", &serde_json::to_vec(object).unwrap_or_default());
+            let selector = self.request.selector.clone();
+            for object in objects.iter().filter(|object| selector.matches(object)) {
+                let json = self.json(object);
+                line(&mut lines, "ADDED", &json);
             }
             if self.request.start == Start::StreamingList {
                 lines.put(self.bookmark_line(true));
@@ -151,7 +158,26 @@ impl Watch {
         (!lines.is_empty()).then(|| lines.freeze())
     }
 
-    fn add_line(&self, lines: &mut BytesMut, event: &Event) {
+    /// The object as it is shown here.
+    fn json(&mut self, object: &Object) -> Vec<u8> {
+        if self.request.form == Form::Whole {
+            return serde_json::to_vec(object).unwrap_or_default();
+        }
+        let columns = std::mem::replace(&mut self.columns, Columns::Known);
+        let now = self.store.clock.now();
+        let shown = render::object(self.request.form, self.request.resource, object, columns, now);
+        serde_json::to_vec(&shown).unwrap_or_default()
+    }
+
+    /// The event's object as it is shown here; whole ones are made once for all watchers.
+    fn event_json(&mut self, event: &Event) -> Bytes {
+        match self.request.form {
+            Form::Whole => event.json().clone(),
+            _ => self.json(event.object()).into(),
+        }
+    }
+
+    fn add_line(&mut self, lines: &mut BytesMut, event: &Event) {
         let namespace = &*self.request.namespace;
         if !namespace.is_empty() && &*event.key.namespace != namespace {
             return;
@@ -159,21 +185,20 @@ impl Watch {
         let visible =
             |object: &Option<Object>| object.as_ref().filter(|o| self.request.selector.matches(o)).is_some();
         match (visible(&event.before), visible(&event.after)) {
-            (false, true) => line(lines, "ADDED", event.json()),
-            (true, true) => line(lines, "MODIFIED", event.json()),
-            (true, false) if event.after.is_none() => line(lines, "DELETED", event.json()),
-            (true, false) => line(lines, "DELETED", &left_selection(event)),
+            (false, true) => line(lines, "ADDED", &self.event_json(event)),
+            (true, true) => line(lines, "MODIFIED", &self.event_json(event)),
+            (true, false) if event.after.is_none() => line(lines, "DELETED", &self.event_json(event)),
+            (true, false) => line(lines, "DELETED", &self.json(&left_selection(event))),
             (false, false) => {}
         }
     }
 
     fn bookmark_line(&self, end_of_list: bool) -> Bytes {
-        let info = self.request.resource.info();
         let mut metadata = json!({ "resourceVersion": self.seen.to_string() });
         if end_of_list {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
-        let object = json!({ "kind": info.kind, "apiVersion": info.api_version(), "metadata": metadata });
+        let object = render::bookmark(self.request.form, self.request.resource, metadata);
         let mut lines = BytesMut::new();
         line(&mut lines, "BOOKMARK", object.to_string().as_bytes());
         lines.freeze()
@@ -181,10 +206,10 @@ impl Watch {
 }
 
 /// An object that no longer matches the selector: its last matching state, at the new version.
-fn left_selection(event: &Event) -> Vec<u8> {
+fn left_selection(event: &Event) -> Object {
     let mut last: Value = event.before.as_ref().map(|object| (**object).clone()).unwrap_or_default();
     object::metadata(&mut last).insert("resourceVersion".into(), event.revision.to_string().into());
-    serde_json::to_vec(&last).unwrap_or_default()
+    Arc::new(last)
 }
 
 fn line(lines: &mut BytesMut, kind: &str, object: &[u8]) {

@@ -3,13 +3,16 @@
 //! Everything is below the base path. Nothing here knows Kubernetes: it reads a [`Feed`].
 
 mod assets;
+mod findings;
 mod health;
 mod metrics;
 mod problem;
 mod rules;
+mod sandbox;
 mod security;
 mod snapshot;
 mod stream;
+mod trace;
 
 use std::future::Future;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware;
 use axum::response::Redirect;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +32,7 @@ use tower_http::trace::TraceLayer;
 pub use assets::{Assets, AssetsError};
 pub use metrics::Metrics;
 pub use problem::Problem;
+pub use sandbox::Panel;
 pub use security::{BasePath, BasePathError, Security};
 
 use crate::cluster::Feed;
@@ -44,6 +48,7 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Cancelled when the server stops: sockets then close.
     pub shutdown: CancellationToken,
+    pub panel: Panel,
 }
 
 /// Every route, below the base path, behind the checks of [`Security`].
@@ -60,6 +65,9 @@ pub fn app(state: AppState, security: Security) -> Router {
         .route("/api/v1/snapshot", get(snapshot::get))
         .route("/api/v1/stream", get(stream::upgrade))
         .route("/api/v1/rules/{node}", get(rules::get))
+        .route("/api/v1/trace", post(trace::post))
+        .nest("/api/v1/sandbox", sandbox::routes())
+        .route("/api/v1/findings", get(findings::get))
         .fallback(assets::file);
     let home = base.to_string();
     let routes = match base.as_nested() {

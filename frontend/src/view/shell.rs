@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use leptos::ev;
 use leptos::prelude::*;
 use vipscope_shared::model::Text;
+use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 
 use crate::canvas::{Hover, Theme};
@@ -30,6 +31,8 @@ pub struct Shell {
     pub hovered: RwSignal<Option<Hover>>,
     pub screen: RwSignal<Screen>,
     pub tab: RwSignal<Option<Tab>>,
+    /// On which node, in which mode and family rules are shown.
+    pub rules: RwSignal<Wanted>,
     pub query: RwSignal<String>,
     pub chrome: RwSignal<Chrome>,
     pub search_open: RwSignal<bool>,
@@ -68,6 +71,7 @@ impl Shell {
             hovered: RwSignal::new(None),
             screen: RwSignal::new(view.screen),
             tab: RwSignal::new(view.tab),
+            rules: RwSignal::new(view.rules),
             query: RwSignal::new(view.query),
             chrome: RwSignal::new(view.chrome),
             search_open: RwSignal::new(false),
@@ -115,6 +119,7 @@ impl Shell {
             chrome: self.chrome.get(),
             screen: self.screen.get(),
             tab: self.tab.get(),
+            rules: self.rules.get(),
             query: self.query.get(),
         }
     }
@@ -127,6 +132,7 @@ impl Shell {
         self.chrome.set(view.chrome);
         self.screen.set(view.screen);
         self.tab.set(view.tab);
+        self.rules.set(view.rules);
         self.query.set(view.query);
     }
 

@@ -12,6 +12,8 @@ use crate::model::Key;
 
 /// `10.96.0.0/16`.
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
+/// Its first address: what a dry run shows.
+pub const SERVICE_BASE: &str = "10.96.0.0";
 const CIDR_BASE: u32 = u32::from_be_bytes([10, 96, 0, 0]);
 const CIDR_SIZE: u32 = 1 << 16;
 /// Addresses up to this offset are left for hand-picked cluster IPs.

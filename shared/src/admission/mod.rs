@@ -5,6 +5,7 @@
 
 pub mod allocation;
 mod field;
+pub mod labels;
 pub mod service;
 
 pub use field::{Fault, FieldError};

@@ -6,12 +6,15 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::FieldError;
 use super::allocation::{Allocations, Held, NODE_PORT_RANGE, SERVICE_CIDR, Unavailable};
+use super::labels;
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 /// Why a Service was not admitted.
@@ -41,6 +44,9 @@ pub fn admit(
     let mut errors = validate(service);
     if let Some(old) = old {
         errors.extend(validate_update(service, old));
+    }
+    if errors.is_empty() {
+        errors = validate_for_cluster(service);
     }
     if !errors.is_empty() {
         return Err(Rejected::Invalid(errors));
@@ -245,6 +251,47 @@ pub fn validate(service: &Value) -> Vec<FieldError> {
     validate_types(service, &mut errors);
     validate_addresses(service, &mut errors);
     validate_policies(service, &mut errors);
+    errors.extend(labels::validate("spec.selector", &service["spec"]["selector"]));
+    errors.extend(validate_annotations(service));
+    errors
+}
+
+/// The two annotations for hints must agree.
+fn validate_annotations(service: &Value) -> Option<FieldError> {
+    const MODE: &str = "service.kubernetes.io/topology-mode";
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    let annotation = |key: &str| service["metadata"]["annotations"][key].as_str();
+    let (mode, hints) = (annotation(MODE)?, annotation(HINTS)?);
+    let why = format!("must match annotations[{HINTS}] when both are specified");
+    (mode != hints).then(|| FieldError::invalid(format!("metadata.annotations[{MODE}]"), mode, why))
+}
+
+/// Checks the status that a client sets.
+pub fn validate_status(service: &Value) -> Vec<FieldError> {
+    let ingress = &service["status"]["loadBalancer"]["ingress"];
+    let entries = ingress.as_array().map(Vec::as_slice).unwrap_or_default();
+    if !entries.is_empty() && !is_type(service, &["LoadBalancer"]) {
+        let why = "may only be used when `spec.type` is 'LoadBalancer'";
+        return vec![FieldError::forbidden("status.loadBalancer.ingress", why)];
+    }
+    let mut errors = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let (ip, mode) = (entry["ip"].as_str(), entry["ipMode"].as_str());
+        let field = format!("status.loadBalancer.ingress[{at}]");
+        if let Some(why) = ip.and_then(bad_ip) {
+            errors.push(FieldError::invalid(format!("{field}.ip"), ip.unwrap_or_default(), why));
+        }
+        match mode {
+            Some(_) if ip.is_none() => {
+                let why = "may not be specified when `ip` is not set";
+                errors.push(FieldError::forbidden(format!("{field}.ipMode"), why));
+            }
+            Some(mode) if !["Proxy", "VIP"].contains(&mode) => {
+                errors.push(FieldError::unsupported(format!("{field}.ipMode"), mode, &["Proxy", "VIP"]));
+            }
+            _ => {}
+        }
+    }
     errors
 }
 
@@ -277,11 +324,11 @@ fn validate_ports(service: &Value, errors: &mut Vec<FieldError>) {
             number => validate_port_number(&format!("{field}.targetPort"), number, errors),
         }
         if !numbers.insert((port["port"].as_i64(), protocol)) {
-            let (number, target) = (&port["port"], port["targetPort"].as_i64().unwrap_or_default());
+            let number = &port["port"];
             errors.push(FieldError::duplicate(
                 field,
                 format!(
-                    r#"{{"Name":"","Protocol":"{protocol}","AppProtocol":null,"Port":{number},"TargetPort":{target},"NodePort":0}}"#
+                    r#"{{"Name":"","Protocol":"{protocol}","AppProtocol":null,"Port":{number},"TargetPort":0,"NodePort":0}}"#
                 ),
             ));
         }
@@ -395,44 +442,139 @@ fn validate_external_name(service: &Value, errors: &mut Vec<FieldError>) {
 }
 
 fn validate_addresses(service: &Value, errors: &mut Vec<FieldError>) {
-    let single = spec_text(service, "clusterIP");
-    let plural = spec_list(service, "clusterIPs");
-    if single.is_empty() && !plural.is_empty() {
-        let why = "must be empty when `clusterIP` is not specified";
-        errors.push(FieldError::invalid("spec.clusterIPs", plural.to_vec(), why));
-    } else if plural.first().is_some_and(|first| first != single) {
-        let why = "first value must match `clusterIP`";
-        errors.push(FieldError::invalid("spec.clusterIPs", plural.to_vec(), why));
-    }
-    if !["", "None"].contains(&single) && single.parse::<IpAddr>().is_err() {
-        let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-        errors.push(FieldError::invalid("spec.clusterIPs[0]", single, why));
-    }
-    for (at, family) in spec_list(service, "ipFamilies").iter().enumerate() {
-        let (field, text) = (format!("spec.ipFamilies[{at}]"), family.as_str().unwrap_or_default());
-        let selectorless = takes_any_family(service);
-        match text {
-            "IPv4" => {}
-            "IPv6" if selectorless => {}
-            "IPv6" => errors.push(FieldError::invalid(field, text, "not configured on this cluster")),
-            other => errors.push(FieldError::unsupported(field, other, &["IPv4", "IPv6"])),
-        }
-    }
-    if spec_text(service, "ipFamilyPolicy") == "RequireDualStack" && !takes_any_family(service) {
-        let why = "this cluster is not configured for dual-stack services";
-        errors.push(FieldError::invalid("spec.ipFamilyPolicy", "RequireDualStack", why));
-    }
+    validate_families(service, errors);
+    validate_cluster_ips(service, errors);
     for (at, ip) in spec_list(service, "externalIPs").iter().enumerate() {
         errors.extend(outside_ip(&format!("spec.externalIPs[{at}]"), ip.as_str().unwrap_or_default()));
     }
+    for (at, range) in spec_list(service, "loadBalancerSourceRanges").iter().enumerate() {
+        if is_type(service, &["LoadBalancer"]) {
+            let field = format!("spec.LoadBalancerSourceRanges[{at}]");
+            errors.extend(cidr(&field, range.as_str().unwrap_or_default()));
+        }
+    }
+}
+
+fn validate_families(service: &Value, errors: &mut Vec<FieldError>) {
+    if is_type(service, &["ExternalName"]) {
+        return;
+    }
+    let families = spec_list(service, "ipFamilies");
+    for (at, family) in families.iter().enumerate() {
+        let (field, text) = (format!("spec.ipFamilies[{at}]"), family.as_str().unwrap_or_default());
+        if !FAMILIES.contains(&text) {
+            errors.push(FieldError::unsupported(field, text, &FAMILIES));
+        } else if families[..at].contains(family) {
+            errors.push(FieldError::duplicate(field, family.to_string()));
+        }
+    }
+    if spec_text(service, "ipFamilyPolicy") == "SingleStack" {
+        let several =
+            [(families.len(), "IP families"), (spec_list(service, "clusterIPs").len(), "cluster IPs")];
+        for (_, what) in several.into_iter().filter(|(count, _)| *count > 1) {
+            let why =
+                format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
+            errors.push(FieldError::invalid("spec.ipFamilyPolicy", "SingleStack", why));
+        }
+    }
+}
+
+fn validate_cluster_ips(service: &Value, errors: &mut Vec<FieldError>) {
+    let single = spec_text(service, "clusterIP");
+    let plural = spec_list(service, "clusterIPs");
+    let of_all = |why: &str| FieldError::invalid("spec.clusterIPs", plural.to_vec(), why);
+    if single.is_empty() && !plural.is_empty() {
+        errors.push(of_all("must be empty when `clusterIP` is not specified"));
+    } else if plural.first().is_some_and(|first| first != single) {
+        errors.push(of_all("first value must match `clusterIP`"));
+    }
+    let given: Vec<&str> = match plural {
+        [] if single.is_empty() => Vec::new(),
+        [] => vec![single],
+        ips => ips.iter().filter_map(Value::as_str).collect(),
+    };
+    if given.contains(&"None") {
+        if given.len() > 1 {
+            errors.push(of_all("'None' must be the first and only value"));
+        }
+        return;
+    }
+    let before = errors.len();
+    for (at, ip) in given.iter().enumerate() {
+        if let Some(why) = bad_ip(ip) {
+            errors.push(FieldError::invalid(format!("spec.clusterIPs[{at}]"), *ip, why));
+        }
+    }
+    if given.len() > 2 {
+        errors.push(of_all("may only hold up to 2 values"));
+    }
+    if errors.len() > before {
+        return;
+    }
+    let family = |ip: &str| if ip.contains(':') { "IPv6" } else { "IPv4" };
+    if let [first, second] = given.as_slice()
+        && family(first) == family(second)
+    {
+        errors.push(of_all("may specify no more than one IP for each IP family"));
+        return;
+    }
+    for (at, (ip, wanted)) in given.iter().zip(spec_list(service, "ipFamilies")).enumerate() {
+        let wanted = wanted.as_str().filter(|wanted| FAMILIES.contains(wanted) && family(ip) != *wanted);
+        if let Some(wanted) = wanted {
+            let why = format!("expected an {wanted} value as indicated by `ipFamilies[{at}]`");
+            errors.push(FieldError::invalid(format!("spec.clusterIPs[{at}]"), *ip, why));
+        }
+    }
+}
+
+/// What a cluster with IPv4 only can't do; asked once all else is right.
+fn validate_for_cluster(service: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if takes_any_family(service) || is_type(service, &["ExternalName"]) {
+        return errors;
+    }
+    for (at, family) in spec_list(service, "ipFamilies").iter().enumerate() {
+        if family == "IPv6" {
+            let field = format!("spec.ipFamilies[{at}]");
+            errors.push(FieldError::invalid(field, "IPv6", "not configured on this cluster"));
+        }
+    }
+    if spec_text(service, "ipFamilyPolicy") == "RequireDualStack" {
+        let why = "this cluster is not configured for dual-stack services";
+        errors.push(FieldError::invalid("spec.ipFamilyPolicy", "RequireDualStack", why));
+    }
+    errors
+}
+
+/// Why a text is not an address.
+fn bad_ip(text: &str) -> Option<&'static str> {
+    if text.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    let parts: Vec<&str> = text.split('.').collect();
+    let numbers = parts.iter().all(|part| !part.is_empty() && part.parse::<u8>().is_ok());
+    match parts.len() == 4 && numbers {
+        true => Some("must not have leading 0s"),
+        false => Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
+    }
+}
+
+/// A range of addresses, as source ranges are; space around it is tolerated.
+fn cidr(field: &str, text: &str) -> Option<FieldError> {
+    let why = match text.trim().parse::<IpNet>() {
+        Err(_) => "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+        Ok(net) if net.trunc() != net => "must not have bits set beyond the prefix length",
+        Ok(_) => return None,
+    };
+    Some(FieldError::invalid(field, text, why))
 }
 
 /// An address that may stand for something outside: not loopback, link-local or unspecified.
 fn outside_ip(field: &str, text: &str) -> Option<FieldError> {
-    let Ok(ip) = text.parse::<IpAddr>() else {
-        let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+    if let Some(why) = bad_ip(text) {
         return Some(FieldError::invalid(field, text, why));
-    };
+    }
+    let ip = text.parse::<IpAddr>().ok()?;
     let (link_local, multicast) = match ip {
         IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
         IpAddr::V6(ip) => (ip.segments()[0] & 0xffc0 == 0xfe80, ip.segments()[0] & 0xff0f == 0xff02),
@@ -641,4 +783,45 @@ fn port_unavailable(at: usize, number: u64, why: Unavailable) -> Rejected {
         _ => "provided port is already allocated".to_owned(),
     };
     Rejected::Invalid(vec![FieldError::invalid(format!("spec.ports[{at}].nodePort"), number, why)])
+}
+
+/// What clients should know about a Service that is admitted.
+pub fn warnings(service: &Value) -> Vec<String> {
+    let given = |field: &str| match &service["spec"][field] {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    };
+    let (headless, external_name) = (is_headless(service), is_type(service, &["ExternalName"]));
+    let annotations = &service["metadata"]["annotations"];
+    let rows = [
+        (
+            given("externalIPs"),
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+        ),
+        (headless && given("externalIPs"), "spec.externalIPs is ignored for headless services"),
+        (headless && given("loadBalancerIP"), "spec.loadBalancerIP is ignored for headless services"),
+        (
+            headless && spec_text(service, "sessionAffinity") == "ClientIP",
+            "spec.SessionAffinity is ignored for headless services",
+        ),
+        (
+            external_name && given("externalIPs"),
+            "spec.externalIPs is ignored when spec.type is \"ExternalName\"",
+        ),
+        (
+            !external_name && given("externalName"),
+            "spec.externalName is ignored when spec.type is not \"ExternalName\"",
+        ),
+        (
+            spec_text(service, "trafficDistribution") == "PreferClose",
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"",
+        ),
+        (
+            !annotations["service.kubernetes.io/topology-aware-hints"].is_null(),
+            "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead",
+        ),
+    ];
+    rows.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text.to_owned()).collect()
 }

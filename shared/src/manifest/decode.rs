@@ -217,6 +217,8 @@ fn some(text: Option<Text>) -> Option<Text> {
 fn service(wire: wire::Service, causes: &mut Causes) -> Result<Service, Cause> {
     let spec = wire.spec.unwrap_or_default();
     let mut service = Service::named(Key::cluster(""));
+    let (declared, finalizers) =
+        (declared(&wire.metadata), wire.metadata.finalizers.clone().unwrap_or_default());
     service.meta = meta(wire.metadata, Kind::Service)?;
     if let Some(text) = some(spec.service_type.clone()) {
         use ServiceType::*;
@@ -268,8 +270,52 @@ fn service(wire: wire::Service, causes: &mut Causes) -> Result<Service, Cause> {
         .map(|text| one_of("spec.ipFamilies", text, &[("IPv4", IpFamily::IPv4), ("IPv6", IpFamily::IPv6)]));
     service.ip_families = families.collect::<Result<_, _>>()?;
     service.ip_family_policy = some(spec.ip_family_policy);
-    service.ingress = ingress(wire.status.unwrap_or_default(), causes);
+    let status = wire.status.unwrap_or_default();
+    service.balancer_errors = balancer_errors(&status);
+    service.ingress = ingress(status, causes);
+    service.finalizers = finalizers;
+    service.declared = declared;
     Ok(service)
+}
+
+/// Annotation in which `kubectl apply` keeps the manifest as it was given.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The addresses and ports that the manifest asks for. The annotation is text of its author: what can't be read says nothing.
+fn declared(meta: &wire::ObjectMeta) -> Option<Box<Declared>> {
+    let text = meta.annotations.as_ref()?.get(LAST_APPLIED)?.as_deref()?;
+    let spec = serde_json::from_str::<wire::LastApplied>(text).ok()?.spec?;
+    let cluster_ips = spec.cluster_ip.into_iter().chain(spec.cluster_ips.into_iter().flatten());
+    let ports = spec.ports.unwrap_or_default().into_iter();
+    let declared = Declared {
+        cluster_ip: cluster_ips.filter_map(|text| lenient_ip(&text)).next(),
+        node_ports: ports.filter_map(|port| port.node_port.and_then(NonZeroU16::new)).collect(),
+    };
+    (declared != Declared::default()).then(|| Box::new(declared))
+}
+
+fn balancer_errors(status: &wire::ServiceStatus) -> Vec<Cause> {
+    let is_error = |condition: &&wire::Condition| {
+        condition.condition_type.as_deref() == Some("LoadBalancerPortsError")
+            && condition.status.as_deref() == Some("True")
+    };
+    let conditions = status.conditions.iter().flatten().filter(is_error).map(|condition| {
+        let texts = [condition.reason.as_deref(), condition.message.as_deref()];
+        let text: Vec<&str> = texts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+        cause("status.conditions[LoadBalancerPortsError]", text.join(": "))
+    });
+    let entries = status.load_balancer.iter().flat_map(|balancer| balancer.ingress.iter().flatten());
+    let ports = entries.enumerate().flat_map(|(i, entry)| {
+        let all = entry.ports.iter().flatten().enumerate();
+        all.filter_map(move |(j, port)| {
+            let error = port.error.as_deref().filter(|error| !error.is_empty())?;
+            let number = port.port.map_or_else(|| "?".to_owned(), |port| port.to_string());
+            let protocol = port.protocol.as_deref().unwrap_or("TCP");
+            let field = format!("status.loadBalancer.ingress[{i}].ports[{j}].error");
+            Some(cause(field, format!("{number}/{protocol}: {error}")))
+        })
+    });
+    conditions.chain(ports).collect()
 }
 
 fn cluster_ip(spec: &wire::ServiceSpec) -> Result<ClusterIp, Cause> {
@@ -430,6 +476,7 @@ fn pod(wire: wire::Pod, causes: &mut Causes) -> Result<Pod, Cause> {
     pod.hostname = some(spec.hostname);
     pod.subdomain = some(spec.subdomain);
     pod.no_service_links = spec.enable_service_links == Some(false);
+    pod.dns = pod_dns(spec.dns_policy, spec.dns_config, causes)?;
     pod.phase = match status.phase.as_deref() {
         Some("Running") => PodPhase::Running,
         Some("Succeeded") => PodPhase::Succeeded,
@@ -459,6 +506,40 @@ fn pod(wire: wire::Pod, causes: &mut Causes) -> Result<Pod, Cause> {
     Ok(pod)
 }
 
+/// `None` for the default.
+fn pod_dns(
+    policy: Option<Text>,
+    config: Option<wire::DnsConfig>,
+    causes: &mut Causes,
+) -> Result<Option<Box<PodDns>>, Cause> {
+    let mut dns = PodDns::default();
+    if let Some(text) = some(policy) {
+        use DnsPolicy::*;
+        let known = [ClusterFirst, ClusterFirstWithHostNet, Default, None];
+        dns.policy = one_of("spec.dnsPolicy", &text, &known.map(|policy| (policy.as_str(), policy)))?;
+    }
+    let config = config.unwrap_or_default();
+    let nameservers = config.nameservers.unwrap_or_default();
+    let nameservers = nameservers.iter().map(|text| ip("spec.dnsConfig.nameservers", text));
+    dns.nameservers = nameservers.filter_map(|read| causes.note(read)).collect();
+    dns.searches = config.searches.unwrap_or_default();
+    let mut options = config.options.unwrap_or_default().into_iter();
+    let ndots = options.find(|option| option.name.as_deref() == Some("ndots"));
+    dns.ndots = ndots.and_then(|option| option.value?.parse().ok());
+    Ok((dns != PodDns::default()).then(|| Box::new(dns)))
+}
+
+/// Handlers without a usable port are commands as far as anyone here asks.
+fn readiness(probe: wire::Probe) -> ReadinessProbe {
+    let handler = probe.http_get.or(probe.tcp_socket).or(probe.grpc);
+    let port = match handler.and_then(|handler| handler.port) {
+        Some(wire::IntOrString::Int(number)) => NonZeroU16::new(number).map(TargetPort::Number),
+        Some(wire::IntOrString::String(name)) => some(Some(name)).map(TargetPort::from),
+        None => None,
+    };
+    port.map_or(ReadinessProbe::Command, ReadinessProbe::Port)
+}
+
 fn container(
     wire: wire::Container,
     sidecar: bool,
@@ -483,6 +564,7 @@ fn container(
         sidecar,
         started: time("status.containerStatuses[].state.running.startedAt", started)?,
         waiting: state.and_then(|state| some(state.waiting.as_ref()?.reason.clone())),
+        readiness: wire.readiness_probe.map(readiness),
         name,
     })
 }

@@ -20,6 +20,7 @@ pub(super) struct ObjectMeta {
     pub(super) labels: Option<Map>,
     pub(super) annotations: Option<Map>,
     pub(super) owner_references: Option<Vec<OwnerReference>>,
+    pub(super) finalizers: Option<Vec<Text>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,6 +110,30 @@ pub(super) struct ClientIp {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ServiceStatus {
     pub(super) load_balancer: Option<LoadBalancer>,
+    pub(super) conditions: Option<Vec<Condition>>,
+}
+
+/// What is read of the manifest that `kubectl apply` notes in an annotation.
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct LastApplied {
+    pub(super) spec: Option<LastAppliedSpec>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct LastAppliedSpec {
+    #[serde(rename = "clusterIP")]
+    pub(super) cluster_ip: Option<Text>,
+    #[serde(rename = "clusterIPs")]
+    pub(super) cluster_ips: Option<Vec<Text>>,
+    pub(super) ports: Option<Vec<LastAppliedPort>>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LastAppliedPort {
+    pub(super) node_port: Option<u16>,
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -123,6 +148,15 @@ pub(super) struct Ingress {
     pub(super) ip: Option<Text>,
     pub(super) hostname: Option<Text>,
     pub(super) ip_mode: Option<Text>,
+    pub(super) ports: Option<Vec<IngressPort>>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct IngressPort {
+    pub(super) port: Option<u16>,
+    pub(super) protocol: Option<Text>,
+    pub(super) error: Option<Text>,
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -218,6 +252,23 @@ pub(super) struct PodSpec {
     pub(super) enable_service_links: Option<bool>,
     pub(super) containers: Option<Vec<Container>>,
     pub(super) init_containers: Option<Vec<Container>>,
+    pub(super) dns_policy: Option<Text>,
+    pub(super) dns_config: Option<DnsConfig>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct DnsConfig {
+    pub(super) nameservers: Option<Vec<Text>>,
+    pub(super) searches: Option<Vec<Text>>,
+    pub(super) options: Option<Vec<DnsOption>>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct DnsOption {
+    pub(super) name: Option<Text>,
+    pub(super) value: Option<Text>,
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -226,6 +277,21 @@ pub(super) struct Container {
     pub(super) name: Option<Text>,
     pub(super) restart_policy: Option<Text>,
     pub(super) ports: Option<Vec<ContainerPort>>,
+    pub(super) readiness_probe: Option<Probe>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Probe {
+    pub(super) http_get: Option<ProbePort>,
+    pub(super) tcp_socket: Option<ProbePort>,
+    pub(super) grpc: Option<ProbePort>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ProbePort {
+    pub(super) port: Option<IntOrString>,
 }
 
 #[derive(Debug, Deserialize)]

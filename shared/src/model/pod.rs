@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::meta::{is_false, str_is_empty};
-use super::{Key, Keyed, Kind, Meta, Protocol, Text};
+use super::{Key, Keyed, Kind, Meta, Protocol, TargetPort, Text};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum PodPhase {
@@ -45,6 +45,53 @@ pub struct ContainerPort {
     pub protocol: Protocol,
 }
 
+/// What `readinessProbe` asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReadinessProbe {
+    /// A command, or a handler without a port.
+    Command,
+    /// `httpGet`, `tcpSocket` or `grpc`, on this port.
+    Port(TargetPort),
+}
+
+/// `spec.dnsPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum DnsPolicy {
+    #[default]
+    ClusterFirst,
+    ClusterFirstWithHostNet,
+    /// The node's resolver.
+    Default,
+    /// Only what `dnsConfig` says.
+    None,
+}
+
+impl DnsPolicy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DnsPolicy::ClusterFirst => "ClusterFirst",
+            DnsPolicy::ClusterFirstWithHostNet => "ClusterFirstWithHostNet",
+            DnsPolicy::Default => "Default",
+            DnsPolicy::None => "None",
+        }
+    }
+}
+
+/// `spec.dnsPolicy` and `spec.dnsConfig`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodDns {
+    pub policy: DnsPolicy,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nameservers: Vec<IpAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub searches: Vec<Text>,
+    /// Option `ndots`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ndots: Option<u8>,
+}
+
 /// A container, or an init container that restarts always (a sidecar): those whose ports a Service can name.
 /// Images, environment and commands are dropped at the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +108,8 @@ pub struct Container {
     /// Reason of the waiting state, e.g. `CrashLoopBackOff`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<ReadinessProbe>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +141,9 @@ pub struct Pod {
     /// `enableServiceLinks: false` (the default is true).
     #[serde(default, skip_serializing_if = "is_false")]
     pub no_service_links: bool,
+    /// Only if it says something else than the default: `ClusterFirst` without a `dnsConfig`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Box<PodDns>>,
 }
 
 impl Pod {
@@ -110,6 +162,7 @@ impl Pod {
             hostname: None,
             subdomain: None,
             no_service_links: false,
+            dns: None,
         }
     }
 

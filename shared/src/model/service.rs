@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::meta::is_false;
-use super::{Key, Keyed, Kind, Labels, Meta, Text};
+use super::{Cause, Key, Keyed, Kind, Labels, Meta, Text};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Protocol {
@@ -242,6 +242,19 @@ impl TrafficDistribution {
     }
 }
 
+/// What the Service's author wrote by hand, as far as `kubectl apply` has noted it in the annotation
+/// `kubectl.kubernetes.io/last-applied-configuration`. Allocated numbers that nobody asked for are not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Declared {
+    /// `spec.clusterIP`, or the first of `spec.clusterIPs`, if it is an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_ip: Option<IpAddr>,
+    /// The `nodePort`s of `spec.ports`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub node_ports: Vec<NonZeroU16>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
@@ -286,6 +299,15 @@ pub struct Service {
     /// `spec.ipFamilyPolicy`, as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_family_policy: Option<Text>,
+    /// Absent if nothing was chosen by hand, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Box<Declared>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalizers: Vec<Text>,
+    /// What the balancer's controller says against the ports: the condition `LoadBalancerPortsError` while it is `True`, and
+    /// `ingress[].ports[].error`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balancer_errors: Vec<Cause>,
 }
 
 impl Service {
@@ -312,6 +334,9 @@ impl Service {
             traffic_distribution: None,
             ip_families: Vec::new(),
             ip_family_policy: None,
+            declared: None,
+            finalizers: Vec::new(),
+            balancer_errors: Vec::new(),
         }
     }
 

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Predictor;
 use crate::model::{ClusterState, IpFamily, Protocol, ProxyMode, Text};
-use crate::netfilter::nft::Key;
+use crate::netfilter::iptables::TableName;
+use crate::netfilter::nft::{Hook, Key};
 use crate::proxy::ports::PortInfo;
+use crate::proxy::reading::LineId;
 use crate::trace::{Conditions, Effect, Origin, Outcome, Packet, Step, Trace, Verdict};
 
 /// What an answer rests on.
@@ -73,6 +75,9 @@ pub struct StepView {
     pub chain: String,
     /// As the rule's tool writes it; empty for the end of a chain.
     pub rule: String,
+    /// The element of nft's map that decided, as its tool writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub element: Option<String>,
     pub effect: String,
 }
 
@@ -147,16 +152,17 @@ impl Predictor {
     fn step_view(&self, packet: &Packet, step: &Step) -> StepView {
         let program = &self.program;
         let place = step.place;
-        let mut rule = place.map(|place| program.rule_text(place)).unwrap_or_default();
-        if let Some((element, _)) = place.and_then(|place| program.element_text(place, &keys(packet))) {
-            rule = format!("{rule}  # {}", element.trim_start_matches("add element "));
-        }
+        let element = place.and_then(|place| program.element_text(place, &keys(packet)));
         StepView {
             hook: step.hook.as_str().to_owned(),
             table: place.map_or("", |place| program.table_of(place.chain)).to_owned(),
             chain: place.map_or("", |place| program.chain_name(place.chain)).to_owned(),
-            rule,
-            effect: program.effect_text(step.effect),
+            rule: place.map(|place| program.rule_text(place)).unwrap_or_default(),
+            element: element.map(|(text, _)| text),
+            effect: match (step.hook, step.effect) {
+                (Hook::Postrouting, Effect::Return) => "return: not marked, so the source stays".to_owned(),
+                (_, effect) => program.effect_text(effect),
+            },
         }
     }
 
@@ -293,5 +299,24 @@ fn scheduler_words(scheduler: &str) -> &'static str {
         "mh" => "a hash of the source decides, always alike",
         "sed" | "nq" => "the real server that is expected to answer soonest is next",
         _ => "which real server is next depends on its state",
+    }
+}
+
+impl StepView {
+    /// The lines of the Rules panel that this step went through.
+    pub fn lines(&self) -> Vec<LineId> {
+        let iptables = TableName::ALL.iter().any(|table| table.as_str() == self.table);
+        let part = match iptables {
+            true => format!("{}/{}", self.table, self.chain),
+            false => format!("chain {}", self.chain),
+        };
+        let rule =
+            (!self.rule.is_empty()).then(|| LineId { part: part.into(), text: self.rule.as_str().into() });
+        // `add element ip kube-proxy MAP { …`
+        let element = self.element.as_deref().and_then(|text| {
+            let map = text.split(' ').nth(4)?;
+            Some(LineId { part: format!("map {map}").into(), text: text.into() })
+        });
+        rule.into_iter().chain(element).collect()
     }
 }

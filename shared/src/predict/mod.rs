@@ -4,6 +4,7 @@
 //! through them, and says in words what came of it. [`names`] reads where a packet comes from and goes to.
 
 mod answer;
+mod ask;
 pub mod names;
 
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use crate::proxy::{self, Rules, userspace};
 use crate::trace::{HostView, Origin, Packet, PodLink, Program, ProxySocket, Trace};
 
 pub use answer::{Answer, Basis, OutcomeView, PacketView, StepView};
+pub use ask::{AskError, Question, Reply, Resolution, ask};
 
 /// Rules of one node, one family and one mode, ready to be asked.
 #[derive(Debug, Clone)]
@@ -32,7 +34,11 @@ pub struct Predictor {
 impl Predictor {
     /// With the rules of every Service.
     pub fn new(state: &ClusterState, node: &Arc<Node>, family: IpFamily, mode: ProxyMode) -> Predictor {
-        Predictor::with_ports(state, node, family, mode, port_infos(state, family))
+        let sockets = match mode {
+            ProxyMode::Userspace => userspace::sockets(state, family),
+            _ => Vec::new(),
+        };
+        Predictor::with_ports(state, node, family, mode, port_infos(state, family), sockets)
     }
 
     /// With the rules of those Services only that claim the packet's destination or source, on any of their ports. Other rules
@@ -53,7 +59,13 @@ impl Predictor {
         };
         let services = state.services().values().filter(|service| claims(service));
         let ports = services.flat_map(|service| port_infos_of(state, service, family)).collect();
-        Predictor::with_ports(state, node, family, mode, ports)
+        let sockets = match mode {
+            ProxyMode::Userspace => userspace::sockets_of(state, family, |service, number| {
+                number == packet.port || claims(service)
+            }),
+            _ => Vec::new(),
+        };
+        Predictor::with_ports(state, node, family, mode, ports, sockets)
     }
 
     fn with_ports(
@@ -62,18 +74,14 @@ impl Predictor {
         family: IpFamily,
         mode: ProxyMode,
         ports: Vec<PortInfo>,
+        sockets: Vec<userspace::ProxySocket>,
     ) -> Predictor {
         let context = NodeContext::new(state, node, family, mode);
         let rules = proxy::generate_ports(state, &ports, &context).with_jumps();
         let mut host = host_view(&context);
         let bound = if mode == ProxyMode::Ipvs { bound(state, &context) } else { Vec::new() };
         host.add_local(bound.iter().copied());
-        let program = program(rules);
-        let program = if mode == ProxyMode::Userspace {
-            program.with_sockets(userspace::sockets(state, family).into_iter().map(socket).collect())
-        } else {
-            program
-        };
+        let program = program(rules).with_sockets(sockets.into_iter().map(socket).collect());
         Predictor { context, program, host, ports, bound }
     }
 

@@ -14,6 +14,7 @@ pub mod node;
 pub mod parts;
 pub mod ports;
 pub mod reach;
+pub mod reading;
 pub mod reference;
 pub mod rules;
 pub mod userspace;

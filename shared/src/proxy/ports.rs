@@ -11,7 +11,7 @@ use super::hash::base32_sha256;
 use crate::model::{ClusterState, IpFamily, Keyed, Protocol, Service, ServicePort, ServiceType, Text};
 
 /// Label whose presence hands a Service to another proxy.
-const OTHER_PROXY_LABEL: &str = "service.kubernetes.io/service-proxy-name";
+pub(super) const OTHER_PROXY_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 
 /// One port of one Service in one family.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,6 +30,19 @@ pub enum Scope<'a> {
     All,
     /// Only what concerns one Service: its own chains, its rules in shared ones, and the general rules around them.
     Service(&'a Key),
+    /// The same of one of its ports, by the port's name, which is empty if the port has none.
+    Port(&'a Key, &'a str),
+}
+
+impl Scope<'_> {
+    /// Whether a port of a Service is in it.
+    pub(super) fn has(self, service: &Key, port: &str) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Service(key) => key == service,
+            Scope::Port(key, name) => key == service && name == port,
+        }
+    }
 }
 
 /// The rules of a whole node.
@@ -49,9 +62,12 @@ pub fn generate_for(
     let rules = match mode {
         ProxyMode::Userspace => Rules::Userspace(userspace::generate_for(state, &context, scope)),
         ProxyMode::Iptables => {
-            let all = port_infos(state, family);
-            let size = iptables::ClusterSize::of(&all);
-            Rules::Iptables(iptables::generate_sized(&in_scope(all, scope), &context, size))
+            let ports = ports(state, family, scope);
+            let size = match scope {
+                Scope::All => iptables::ClusterSize::of(&ports),
+                Scope::Service(_) | Scope::Port(..) => iptables::ClusterSize::of_state(state, family),
+            };
+            Rules::Iptables(iptables::generate_sized(&ports, &context, size))
         }
         ProxyMode::Nftables => Rules::Nftables(nftables::generate(&ports(state, family, scope), &context)),
         ProxyMode::Ipvs => Rules::Ipvs(ipvs::generate(&ports(state, family, scope), &context)),
@@ -74,19 +90,10 @@ pub fn generate_ports(state: &ClusterState, ports: &[PortInfo], context: &NodeCo
 }
 
 fn ports(state: &ClusterState, family: IpFamily, scope: Scope<'_>) -> Vec<PortInfo> {
-    match scope {
-        Scope::All => port_infos(state, family),
-        Scope::Service(key) => {
-            let service = state.services().get(key);
-            service.map(|service| port_infos_of(state, service, family)).unwrap_or_default()
-        }
-    }
-}
-
-fn in_scope(mut ports: Vec<PortInfo>, scope: Scope<'_>) -> Vec<PortInfo> {
-    if let Scope::Service(key) = scope {
-        ports.retain(|port| port.namespace == key.namespace && port.service == key.name);
-    }
+    let (Scope::Service(key) | Scope::Port(key, _)) = scope else { return port_infos(state, family) };
+    let service = state.services().get(key);
+    let mut ports = service.map(|service| port_infos_of(state, service, family)).unwrap_or_default();
+    ports.retain(|port| scope.has(key, &port.port_name));
     ports
 }
 

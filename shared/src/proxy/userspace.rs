@@ -41,13 +41,11 @@ pub(super) fn generate_for(state: &ClusterState, node: &NodeContext, scope: Scop
         let Some(ip) = cluster_ip(service, node.family) else { continue };
         let mut ports: Vec<&ServicePort> = service.ports.iter().collect();
         ports.sort_by_key(|port| (port.port, port.protocol));
-        let shown = match scope {
-            Scope::All => true,
-            Scope::Service(key) => key == service.key(),
-        };
         for port in ports.into_iter().filter(|port| port.protocol != Protocol::Sctp) {
             let name = port_name(service, port);
-            if let Some(proxy_port) = given.take(&name, port.protocol).filter(|_| shown) {
+            if let Some(proxy_port) =
+                given.take(&name, port.protocol).filter(|_| scope.has(service.key(), &port.name))
+            {
                 portals.open(ip, service, &Portal { name: &name, port, proxy_port });
             }
         }
@@ -237,6 +235,15 @@ pub struct ProxySocket {
 
 /// The sockets behind [`generate`]'s rules.
 pub fn sockets(state: &ClusterState, family: IpFamily) -> Vec<ProxySocket> {
+    sockets_of(state, family, |_, _| true)
+}
+
+/// Those of the Services and ports that are `wanted`. Their numbers depend on the others all the same.
+pub fn sockets_of(
+    state: &ClusterState,
+    family: IpFamily,
+    wanted: impl Fn(&Service, u16) -> bool,
+) -> Vec<ProxySocket> {
     let mut given = ProxyPorts::default();
     let mut sockets = Vec::new();
     for service in state.services().values().filter(|service| cluster_ip(service, family).is_some()) {
@@ -245,6 +252,9 @@ pub fn sockets(state: &ClusterState, family: IpFamily) -> Vec<ProxySocket> {
         for port in ports.into_iter().filter(|port| port.protocol != Protocol::Sctp) {
             let name = port_name(service, port);
             let Some(proxy_port) = given.take(&name, port.protocol) else { continue };
+            if !wanted(service, proxy_port) {
+                continue;
+            }
             sockets.push(ProxySocket {
                 protocol: port.protocol,
                 port: proxy_port,

@@ -32,6 +32,13 @@ async fn bench() -> Result<()> {
     Ok(())
 }
 
+/// What pictures are taken of: a name, the URL's query, and what is there once the view is.
+const VIEWS: [(&str, &str, &str); 3] = [
+    ("map", "", "[data-target^=\"svc/\"]"),
+    ("rules-nftables", "?sel=svc/shop/web&tab=rules&mode=nftables", "[data-part^=\"chain external-\"]"),
+    ("rules", "?sel=svc/shop/cart:http&tab=rules", "[data-part^=\"nat/KUBE-SEP-\"]"),
+];
+
 async fn screenshots(directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let server = Vipscope::serve_sandbox(&[]).await?;
@@ -41,14 +48,16 @@ async fn screenshots(directory: &Path) -> Result<()> {
             let page = &browser.page;
             page.resize(width, height).await?;
             page.prefer_colours(scheme).await?;
-            page.open(&server.url).await?;
-            page.until("a Service on the map", "document.querySelector('[data-target^=\"svc/\"]')").await?;
-            // Two frames after the data: painted.
-            page.until("a painted frame", PAINTED).await?;
-            let file = directory.join(format!("map-{scheme}-{width}x{height}.png"));
-            fs::write(&file, page.screenshot().await?)
-                .with_context(|| format!("cannot write {}", file.display()))?;
-            println!("{}", file.display());
+            for (name, query, shown) in VIEWS {
+                page.open(&format!("{}/{query}", server.url)).await?;
+                page.until(name, &format!("document.querySelector('{shown}')")).await?;
+                // Two frames after the data: painted.
+                page.until("a painted frame", PAINTED).await?;
+                let file = directory.join(format!("{name}-{scheme}-{width}x{height}.png"));
+                fs::write(&file, page.screenshot().await?)
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+                println!("{}", file.display());
+            }
         }
     }
     Ok(())

@@ -83,7 +83,7 @@ async fn texts_of_a_file_are_shown_and_do_nothing() {
     assert!(targets.iter().any(|target| target.contains("onerror")), "{targets:?}");
     for target in targets {
         let encoded = page.eval(&format!("encodeURIComponent({})", json!(target))).await.unwrap();
-        for tab in ["summary", "endpoints", "details", "changes"] {
+        for tab in ["summary", "endpoints", "rules", "rules&mode=nftables", "details", "changes"] {
             visit(page, &format!("{}/?sel={}&tab={tab}", server.url, encoded.as_str().unwrap()), origin)
                 .await;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::tools::WASM;
 use crate::{frontend, tidy, tools};
 
-use super::packages::{CHROMEDRIVER, CHROMIUM, KERNEL_TOOLS};
+use super::packages::{CHROMEDRIVER, CHROMIUM, KERNEL_TOOLS, KUBECTL};
 use super::tally::Tally;
 use super::{Outcome, Problem, Session};
 
@@ -25,7 +25,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group { name: "fmt", about: "rustfmt finds nothing to change", run: fmt },
     Group { name: "tidy", about: "layers, module headers, orphans, text", run: tidy },
     Group { name: "clippy", about: "no warning, natively and for wasm32", run: clippy },
-    Group { name: "native", about: "unit, property, server and kernel tests", run: native },
+    Group { name: "native", about: "unit, property, server, kubectl and kernel tests", run: native },
     Group { name: "deny", about: "licences, sources and bans of the dependencies", run: deny },
     Group { name: "wasm", about: "the frontend's tests and the conformance corpus in Chromium", run: wasm },
     Group {
@@ -67,8 +67,10 @@ fn clippy(session: &Session<'_>) -> Outcome {
 }
 
 fn native(session: &Session<'_>) -> Outcome {
-    // The tests that load rules into a network namespace say themselves what they lack; in CI they lack nothing.
-    for missing in KERNEL_TOOLS.iter().filter_map(|program| program.provide(session).err()) {
+    // The tests that load rules into a network namespace, and those that run kubectl, say themselves what they lack; in CI
+    // they lack nothing.
+    let programs = KERNEL_TOOLS.iter().chain([&KUBECTL]);
+    for missing in programs.filter_map(|program| program.provide(session).err()) {
         if super::in_ci() {
             return Err(missing);
         }

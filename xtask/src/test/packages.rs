@@ -33,6 +33,9 @@ pub(crate) const KERNEL_TOOLS: &[Program] = &[
     Program { names: &["nft"], packages: &["nftables"] },
 ];
 
+/// What drives the sandbox: 1.30 or newer. Distributions have older ones or none, so it is never installed.
+pub(crate) const KUBECTL: Program = Program { names: &["kubectl"], packages: &[] };
+
 impl Program {
     /// The program's path, installing it if need be.
     pub(crate) fn provide(&self, session: &Session<'_>) -> Result<PathBuf, Problem> {
@@ -44,7 +47,7 @@ impl Program {
     }
 
     fn install(&self, session: &Session<'_>) -> Option<PathBuf> {
-        if session.install == Install::Refused || !is_debian() || !is_root() {
+        if self.packages.is_empty() || session.install == Install::Refused || !is_debian() || !is_root() {
             return None;
         }
         println!("   installing {} with apt-get (--no-install refuses)", self.packages.join(" "));
@@ -54,8 +57,11 @@ impl Program {
     }
 
     fn missing(&self) -> Problem {
-        let packages = self.packages.join(" ");
-        Problem::Missing(format!("{} is not on PATH (Debian: apt-get install {packages})", self.names[0]))
+        let how = match self.packages {
+            [] => "no Debian package; its project says how to install it".to_owned(),
+            packages => format!("Debian: apt-get install {}", packages.join(" ")),
+        };
+        Problem::Missing(format!("{} is not on PATH ({how})", self.names[0]))
     }
 }
 

@@ -145,7 +145,7 @@ impl Manager {
                 self.add_owner(before.or(after));
             }
             Type::Namespaces => self.add([Work::Namespace(key.clone())]),
-            Type::ConfigMaps | Type::Events => {}
+            Type::ConfigMaps | Type::Events | Type::Secrets | Type::ServiceAccounts => {}
         }
         self.note_ownership(resource, key, before, after);
     }
@@ -234,7 +234,12 @@ fn kind_of(resource: Type) -> Option<Kind> {
         Type::Services => Some(Kind::Service),
         Type::Endpoints => Some(Kind::Endpoints),
         Type::EndpointSlices => Some(Kind::EndpointSlice),
-        Type::ConfigMaps | Type::Events | Type::Deployments | Type::ReplicaSets => None,
+        Type::ConfigMaps
+        | Type::Events
+        | Type::Deployments
+        | Type::ReplicaSets
+        | Type::Secrets
+        | Type::ServiceAccounts => None,
     }
 }
 

@@ -31,6 +31,7 @@ pub fn sync_deployment(store: &Store, key: &Key) {
             sets.into_iter().partition(|set| label(set, HASH_LABEL) == hash);
         let Some(new) = new.into_iter().next() else { return };
         renumber(tx, &new, &old);
+        note_revision(tx, &deployment, &new);
         scale(tx, &deployment, &new, &old);
         forget_old(tx, &deployment, &old);
         set_deployment_status(tx, &deployment, &new, &old);
@@ -67,6 +68,14 @@ fn renumber(tx: &mut Transaction<'_>, new: &Object, old: &[Object]) {
             set["metadata"]["annotations"][REVISION] = next.to_string().into();
         });
     }
+}
+
+/// The Deployment says which revision it is at.
+fn note_revision(tx: &mut Transaction<'_>, deployment: &Object, new: &Object) {
+    let current = tx.get(Type::ReplicaSets, &object::key(new)).map_or(0, |set| revision(set));
+    let _ = objects::modify(tx, Type::Deployments, &object::key(deployment), Part::Main, |deployment| {
+        deployment["metadata"]["annotations"][REVISION] = current.to_string().into();
+    });
 }
 
 fn create_replica_set(tx: &mut Transaction<'_>, deployment: &Value, hash: &str, revision: u64) {

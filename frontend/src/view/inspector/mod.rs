@@ -13,6 +13,7 @@ mod node;
 mod overview;
 mod pod;
 mod refusals;
+mod rules;
 mod service;
 mod source;
 
@@ -41,7 +42,9 @@ pub fn Inspector() -> impl IntoView {
 /// The tabs of a kind of selection; the first is the default.
 fn tabs_of(target: &Target) -> &'static [Tab] {
     match target {
-        Target::Service(_) | Target::Port(..) => &[Tab::Endpoints, Tab::Summary, Tab::Details, Tab::Changes],
+        Target::Service(_) | Target::Port(..) => {
+            &[Tab::Endpoints, Tab::Rules, Tab::Summary, Tab::Details, Tab::Changes]
+        }
         Target::Pod(_) | Target::Node(_) => &[Tab::Summary, Tab::Details, Tab::Changes],
         Target::Namespace(_) => &[Tab::Summary, Tab::Changes],
         Target::Source(_) | Target::Address(_) => &[Tab::Summary],
@@ -52,6 +55,7 @@ fn tab_name(tab: Tab) -> &'static str {
     match tab {
         Tab::Summary => "Summary",
         Tab::Endpoints => "Endpoints",
+        Tab::Rules => "Rules",
         Tab::Details => "Details",
         Tab::Changes => "Changes",
     }
@@ -92,6 +96,8 @@ fn body(target: &Target, tab: Tab) -> AnyView {
         (Target::Port(key, port), Tab::Endpoints) => {
             view! { <endpoints::Endpoints key=key port=Some(port)/> }.into_any()
         }
+        (Target::Service(key), Tab::Rules) => view! { <rules::Rules key=key port=None/> }.into_any(),
+        (Target::Port(key, port), Tab::Rules) => view! { <rules::Rules key=key port=Some(port)/> }.into_any(),
         (Target::Service(key) | Target::Port(key, _), _) => view! { <service::Summary key=key/> }.into_any(),
         (Target::Pod(key), _) => view! { <pod::Summary key=key/> }.into_any(),
         (Target::Address(address), _) => view! { <address::Summary address=address/> }.into_any(),

@@ -136,7 +136,7 @@ fn is_marked(world: &World<'_>, to: SocketAddr) -> bool {
                 (port.cluster_ip, port.port, port.protocol) == (probe.source, probe.port, probe.protocol)
             })
         };
-        let inside = match (world.context.masquerade_all(), world.from_local_pod()) {
+        let inside = match (world.context.masquerade_all(), world.is_local_pod()) {
             (true, _) => true,
             (false, Some(pod)) => !pod,
             (false, None) => from_service(),

@@ -107,7 +107,7 @@ impl World<'_> {
     }
 
     /// Whether the detector takes the packet for one of this node's pods; `None` without a detector.
-    fn from_local_pod(&self) -> Option<bool> {
+    fn is_local_pod(&self) -> Option<bool> {
         self.context.detector.as_ref().map(|detector| match detector {
             Detector::Cidr(cidr) => cidr.contains(&self.probe.source),
             Detector::Bridge(_) | Detector::Prefix(_) => self.probe.from == From::Pod,
@@ -116,7 +116,7 @@ impl World<'_> {
 
     /// Traffic to cluster IPs comes back through this node if it is not from its pods.
     fn masquerades_cluster_ips(&self) -> bool {
-        self.context.masquerade_all() || self.from_local_pod() == Some(false)
+        self.context.masquerade_all() || self.is_local_pod() == Some(false)
     }
 
     /// It passes POSTROUTING, where sources are rewritten.
@@ -153,11 +153,11 @@ impl<'a> Usable<'a> {
         let cluster_used = !port.view.internal_local || port.view.external;
         let local_used = port.view.internal_local || (port.view.external_local && port.view.external);
         let mut cluster = ready.clone();
-        if ready.iter().all(|one| !one.node_hints.is_empty()) && ready.iter().any(|one| for_node(one)) {
+        if ready.iter().all(|one| !one.node_hints.is_empty()) && ready.iter().any(&for_node) {
             cluster.retain(for_node);
         } else if !zone.is_empty()
             && ready.iter().all(|one| !one.zone_hints.is_empty())
-            && ready.iter().any(|one| for_zone(one))
+            && ready.iter().any(&for_zone)
         {
             cluster.retain(for_zone);
         }

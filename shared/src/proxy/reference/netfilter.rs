@@ -30,7 +30,7 @@ pub(super) fn iptables(world: &World<'_>) -> Fate {
     for (port, face) in world.claims(to) {
         let usable = Usable::of(port, world.context);
         let choice = match face {
-            Face::ClusterIp => internal(world, port, &usable, masquerade(world.masquerades_cluster_ips())),
+            Face::ClusterIp => internal(port, &usable, masquerade(world.masquerades_cluster_ips())),
             // Who is not in the ranges is not sent anywhere, and dropped later.
             Face::Vip if port.has_source_ranges() && !world.in_ranges(port) => Choice::Nowhere,
             Face::ExternalIp | Face::Vip => external(world, port, &usable, Masquerade::No),
@@ -129,7 +129,7 @@ pub(super) fn nftables(world: &World<'_>) -> Fate {
     if let Some((port, face)) = served.last() {
         let usable = Usable::of(port, world.context);
         let choice = match face {
-            Face::ClusterIp => internal(world, port, &usable, marked),
+            Face::ClusterIp => internal(port, &usable, marked),
             _ => external(world, port, &usable, marked),
         };
         return match choice {
@@ -191,7 +191,7 @@ fn refusal(usable: &Usable<'_>, local_only: bool) -> Option<Fate> {
     }
 }
 
-fn internal<'a>(_: &World<'_>, port: &PortInfo, usable: &Usable<'a>, marked: Masquerade) -> Choice<'a> {
+fn internal<'a>(port: &PortInfo, usable: &Usable<'a>, marked: Masquerade) -> Choice<'a> {
     let chosen = if port.view.internal_local { &usable.local } else { &usable.cluster };
     if usable.any && !chosen.is_empty() { Choice::To(chosen.clone(), marked) } else { Choice::Nowhere }
 }
@@ -204,7 +204,7 @@ fn external<'a>(world: &World<'_>, port: &PortInfo, usable: &Usable<'a>, marked:
     if !port.view.external_local {
         return Choice::To(usable.cluster.clone(), Masquerade::Yes);
     }
-    if world.from_local_pod() == Some(true) {
+    if world.is_local_pod() == Some(true) {
         return Choice::To(usable.cluster.clone(), marked);
     }
     if world.is_local(world.probe.source) {

@@ -295,9 +295,8 @@ impl Program {
 
     /// The number of a chain, by table and name.
     pub fn find_chain(&self, table: &str, chain: &str) -> Option<u32> {
-        let found = (0..self.chains.len() as u32)
-            .find(|&number| self.chain_name(number) == chain && self.table_of(number) == table);
-        found
+        let is_it = |number: &u32| self.chain_name(*number) == chain && self.table_of(*number) == table;
+        (0..self.chains.len() as u32).find(is_it)
     }
 
     /// The rule as its tool writes it; empty where there is none.

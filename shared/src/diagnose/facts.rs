@@ -1,0 +1,362 @@
+//! What checks ask for, worked out once per cluster ([`Facts`]) and once per Service ([`Subject`]). The letters in the
+//! checks' conditions mean: `P(S)` the selected pods, `ES(S)` the slices, `EP(S)` the Endpoints of the Service's name.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::finding::Problem;
+use crate::model::{
+    ClusterState, Endpoint, EndpointSlice, Endpoints, Freshness, IpFamily, Key, Keyed, Kind, Labels,
+    MANAGED_BY_LABEL, Meta, Node, ObjectRef, Pod, ProxyMode, Service, ServicePort, ServiceType, Text,
+    TrafficPolicy,
+};
+
+/// Manager of the slices that follow a selector.
+const SLICE_CONTROLLER: &str = "endpointslice-controller.k8s.io";
+/// Manager of the slices that mirror Endpoints.
+const MIRRORING_CONTROLLER: &str = "endpointslicemirroring-controller.k8s.io";
+/// Label of Endpoints that a controller keeps (Kubernetes 1.33 and later).
+const ENDPOINTS_MANAGER_LABEL: &str = "endpoints.kubernetes.io/managed-by";
+/// Annotation of Endpoints that only hold a lock.
+const LEADER_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
+
+/// A cluster, prepared for checks.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    pub state: &'a ClusterState,
+    pub now: Timestamp,
+    /// The cluster domain.
+    pub zone: &'static str,
+    /// Zones of the nodes.
+    pub zones: BTreeSet<&'a Text>,
+    /// Some pod or node has addresses of both families.
+    pub dual_stack: bool,
+    /// For each family a pod that has no address of it, but one of the other.
+    lacking: BTreeMap<IpFamily, &'a Arc<Pod>>,
+    /// For each label that a selector without pods asks for: the first pod, in any namespace, that has it.
+    strangers: HashMap<(&'a Text, &'a Text), &'a Arc<Pod>>,
+    selections: HashMap<&'a Key, Vec<&'a Arc<Pod>>>,
+    selected_by: HashMap<&'a Key, Vec<&'a Key>>,
+    node_ports: BTreeMap<NonZeroU16, Vec<&'a Arc<Service>>>,
+    cluster_ips: HashMap<IpAddr, &'a Arc<Service>>,
+    workloads: HashMap<&'a Text, HashMap<Text, Vec<&'a Arc<Pod>>>>,
+    endpoints_are_labelled: bool,
+}
+
+impl<'a> Facts<'a> {
+    pub fn new(state: &'a ClusterState, now: Timestamp) -> Facts<'a> {
+        let selections = state.selections();
+        let mut selected_by: HashMap<&Key, Vec<&Key>> = HashMap::new();
+        for (service, pods) in &selections {
+            pods.iter().for_each(|pod| selected_by.entry(pod.key()).or_default().push(service));
+        }
+        let (mut node_ports, mut cluster_ips) = (BTreeMap::<_, Vec<_>>::new(), HashMap::new());
+        for service in state.services().values() {
+            let ports: BTreeSet<_> = service.ports.iter().filter_map(|port| port.node_port).collect();
+            ports.into_iter().for_each(|port| node_ports.entry(port).or_default().push(service));
+            cluster_ips.extend(service.cluster_ip.ips().iter().map(|ip| (*ip, service)));
+        }
+        let mut workloads: HashMap<_, HashMap<_, Vec<_>>> = HashMap::new();
+        for pod in state.pods().values().filter(|pod| is_workload(pod)) {
+            workloads.entry(pod.namespace()).or_default().entry(pod.workload()).or_default().push(pod);
+        }
+        let both = |families: BTreeSet<IpFamily>| families.len() == 2;
+        let of_node =
+            |node: &Arc<Node>| both(node.pod_cidrs.iter().map(|cidr| IpFamily::of(cidr.network())).collect());
+        let of_pod = |pod: &Arc<Pod>| both(pod.ips.iter().copied().map(IpFamily::of).collect());
+        Facts {
+            state,
+            now,
+            zone: "cluster.local",
+            zones: state.nodes().values().filter_map(|node| node.zone()).collect(),
+            dual_stack: state.nodes().values().any(of_node) || state.pods().values().any(of_pod),
+            lacking: lacking(state),
+            strangers: strangers(state, &selections),
+            selections,
+            selected_by,
+            node_ports,
+            cluster_ips,
+            workloads,
+            endpoints_are_labelled: state
+                .endpoints()
+                .values()
+                .any(|object| object.meta.labels.get(ENDPOINTS_MANAGER_LABEL).is_some()),
+        }
+    }
+
+    /// Whether the objects of a kind are known. A file that holds none of them may just not have been asked for them.
+    pub fn knows(&self, kind: Kind) -> bool {
+        let empty = match kind {
+            Kind::Namespace => self.state.namespaces().is_empty(),
+            Kind::Node => self.state.nodes().is_empty(),
+            Kind::Pod => self.state.pods().is_empty(),
+            Kind::Service => self.state.services().is_empty(),
+            Kind::EndpointSlice => self.state.slices().is_empty(),
+            Kind::Endpoints => self.state.endpoints().is_empty(),
+            Kind::ProxyConfig => self.state.proxy_configs().is_empty(),
+        };
+        match self.state.sources().get(&kind).map(|source| &source.freshness) {
+            Some(Freshness::Listing { .. } | Freshness::Forbidden { .. }) => false,
+            Some(Freshness::Live | Freshness::Stale { .. }) => true,
+            Some(Freshness::Fixed) | None => !empty,
+        }
+    }
+
+    pub fn subject(&self, service: &'a Arc<Service>) -> Subject<'_> {
+        let slices: Vec<_> = self.state.slices_of(service.key()).collect();
+        let all = slices.iter().flat_map(|slice| &slice.endpoints);
+        let ready = all.clone().filter(|endpoint| endpoint.conditions.is_ready());
+        let mut usable: Vec<&Endpoint> = ready.collect();
+        if usable.is_empty() {
+            let dying = |e: &&Endpoint| e.conditions.is_serving() && e.conditions.is_terminating();
+            usable = all.filter(dying).collect();
+        }
+        let mut seen = HashSet::new();
+        usable.retain(|endpoint| seen.insert(endpoint.addresses.first()));
+        Subject {
+            facts: self,
+            service,
+            pods: self.selections.get(service.key()).map_or(&[], Vec::as_slice),
+            slices,
+            endpoints: self.state.endpoints().get(service.key()),
+            usable,
+        }
+    }
+
+    /// Some pod without an address of the family, but with one of the other.
+    pub(super) fn pod_lacking(&self, family: IpFamily) -> Option<&'a Arc<Pod>> {
+        self.lacking.get(&family).copied()
+    }
+
+    /// A pod of another namespace that a selector without pods of its own would match. Of the pods with each of its labels
+    /// only the first is looked at.
+    pub(super) fn stranger(&self, selector: &'a Labels) -> Option<&'a Arc<Pod>> {
+        let mut candidates = selector.iter().filter_map(|pair| self.strangers.get(&pair).copied());
+        candidates.find(|pod| selector.selects(&pod.meta.labels))
+    }
+
+    /// The Services whose selectors match the pod.
+    pub(super) fn selected_by(&self, pod: &Key) -> &[&'a Key] {
+        self.selected_by.get(pod).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn selection(&self, service: &Key) -> &[&'a Arc<Pod>] {
+        self.selections.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// The Services that have a node port, by namespace and name.
+    pub(super) fn with_node_port(&self, port: NonZeroU16) -> &[&'a Arc<Service>] {
+        self.node_ports.get(&port).map_or(&[], Vec::as_slice)
+    }
+
+    /// All node ports in use.
+    pub(super) fn node_ports(&self) -> impl Iterator<Item = NonZeroU16> {
+        self.node_ports.keys().copied()
+    }
+
+    /// The Service with this cluster IP.
+    pub(super) fn with_cluster_ip(&self, ip: IpAddr) -> Option<&'a Arc<Service>> {
+        self.cluster_ips.get(&ip).copied()
+    }
+
+    /// The pods of the Deployment, StatefulSet or DaemonSet of this name, as their owner references tell.
+    pub(super) fn workload(&self, namespace: &Text, name: &Text) -> &[&'a Arc<Pod>] {
+        let named = self.workloads.get(namespace).and_then(|named| named.get(name));
+        named.map_or(&[], Vec::as_slice)
+    }
+
+    /// Endpoints that no controller keeps. Before Kubernetes 1.33 controllers do not sign theirs: then it shows only where
+    /// no controller would have made them, for want of a selector.
+    pub(super) fn is_hand_made(&self, object: &Endpoints) -> bool {
+        let labels = &object.meta.labels;
+        let others = labels.get(ENDPOINTS_MANAGER_LABEL).is_some()
+            || object.meta.annotations.get(LEADER_ANNOTATION).is_some()
+            || (&*object.namespace().clone(), &*object.name().clone()) == ("default", "kubernetes");
+        let selects =
+            || self.state.services().get(object.key()).is_some_and(|service| service.selector.is_some());
+        !others && (self.endpoints_are_labelled || !selects())
+    }
+
+    /// How long ago; `None` if the time is not known.
+    pub(super) fn age(&self, time: Option<Timestamp>) -> Option<SignedDuration> {
+        time.map(|time| self.now.duration_since(time))
+    }
+
+    /// The nodes that take new pods.
+    pub(super) fn schedulable(&self) -> impl Iterator<Item = &'a Arc<Node>> {
+        self.state.nodes().values().filter(|node| node.ready && !node.unschedulable)
+    }
+
+    /// kube-proxy's mode somewhere in the cluster.
+    pub(super) fn uses_mode(&self, mode: ProxyMode) -> bool {
+        let config = self.state.proxy_config();
+        config.is_some_and(|config| {
+            config.settings.mode == mode || config.nodes.values().any(|settings| settings.mode == mode)
+        })
+    }
+}
+
+fn strangers<'a>(
+    state: &'a ClusterState,
+    selections: &HashMap<&Key, Vec<&Arc<Pod>>>,
+) -> HashMap<(&'a Text, &'a Text), &'a Arc<Pod>> {
+    let empty = state.services().values().filter(|service| !selections.contains_key(service.key()));
+    let wanted: HashSet<_> =
+        empty.filter_map(|service| service.selector.as_ref()).flat_map(Labels::iter).collect();
+    let mut first = HashMap::new();
+    if !wanted.is_empty() {
+        for pod in state.pods().values() {
+            for pair in pod.meta.labels.iter().filter(|pair| wanted.contains(pair)) {
+                first.entry(pair).or_insert(pod);
+            }
+        }
+    }
+    first
+}
+
+fn lacking(state: &ClusterState) -> BTreeMap<IpFamily, &Arc<Pod>> {
+    let mut lacking = BTreeMap::new();
+    for pod in state.pods().values().filter(|pod| !pod.phase.is_final() && !pod.ips.is_empty()) {
+        let has = |family| pod.ips.iter().any(|ip| IpFamily::of(*ip) == family);
+        for family in IpFamily::BOTH.into_iter().filter(|family| !has(*family)) {
+            lacking.entry(family).or_insert(pod);
+        }
+    }
+    lacking
+}
+
+/// A controller that keeps pods running; Jobs, and static pods that belong to their node, are others.
+fn is_workload(pod: &Pod) -> bool {
+    let owner = pod.meta.owner.as_ref();
+    owner.is_some_and(|owner| {
+        matches!(&*owner.kind, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Deployment")
+    })
+}
+
+/// One Service, prepared for checks.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    pub facts: &'a Facts<'a>,
+    pub service: &'a Arc<Service>,
+    /// `P(S)`: what the selector matches, in any phase. Empty without a selector.
+    pub pods: &'a [&'a Arc<Pod>],
+    /// `ES(S)`, by name.
+    pub slices: Vec<&'a Arc<EndpointSlice>>,
+    /// `EP(S)`.
+    pub endpoints: Option<&'a Arc<Endpoints>>,
+    /// The ready endpoints of `ES(S)`, or, if there are none, those that serve while they terminate. Each address once.
+    pub usable: Vec<&'a Endpoint>,
+}
+
+impl<'a> Subject<'a> {
+    pub fn object(&self) -> ObjectRef {
+        self.service.object_ref()
+    }
+
+    pub(super) fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::new(self.object(), message)
+    }
+
+    pub(super) fn namespace(&self) -> &'a str {
+        &self.service.meta.key.namespace
+    }
+
+    pub(super) fn name(&self) -> &'a str {
+        &self.service.meta.key.name
+    }
+
+    pub(super) fn is_external_name(&self) -> bool {
+        self.service.service_type == ServiceType::ExternalName
+    }
+
+    pub(super) fn is_balancer(&self) -> bool {
+        self.service.service_type == ServiceType::LoadBalancer
+    }
+
+    /// A selector that counts: an ExternalName's does not.
+    pub(super) fn has_selector(&self) -> bool {
+        self.service.selector.is_some() && !self.is_external_name()
+    }
+
+    /// Reached from outside: `externalTrafficPolicy` means something.
+    pub(super) fn is_external(&self) -> bool {
+        match self.service.service_type {
+            ServiceType::NodePort | ServiceType::LoadBalancer => true,
+            ServiceType::ClusterIP => !self.service.external_ips.is_empty() && !self.service.is_headless(),
+            ServiceType::ExternalName => false,
+        }
+    }
+
+    pub(super) fn is_external_local(&self) -> bool {
+        self.is_external() && self.service.external_policy == TrafficPolicy::Local
+    }
+
+    /// Selected pods that may serve again: neither succeeded nor failed.
+    pub(super) fn live_pods(&self) -> impl Iterator<Item = &'a Arc<Pod>> + Clone + use<'a> {
+        self.pods.iter().copied().filter(|pod| !pod.phase.is_final())
+    }
+
+    /// Nodes of the usable endpoints.
+    pub(super) fn nodes(&self) -> BTreeSet<&'a Text> {
+        self.usable.iter().filter_map(|endpoint| endpoint.node.as_ref()).collect()
+    }
+
+    /// `app=web,tier=backend`, as kubectl's `-l` takes it.
+    pub(super) fn selector_text(&self) -> String {
+        let pairs = self.service.selector.iter().flat_map(|selector| selector.iter());
+        pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    }
+
+    /// Slices that a user, or a controller of their own, keeps.
+    pub(super) fn foreign_slices(&self) -> impl Iterator<Item = &'a Arc<EndpointSlice>> {
+        self.slices.iter().copied().filter(|slice| !is_controllers(&slice.meta) && !is_mirrored(&slice.meta))
+    }
+
+    /// Ports with their index, for paths and patches.
+    pub(super) fn ports(&self) -> impl Iterator<Item = (usize, &'a ServicePort)> {
+        self.service.ports.iter().enumerate()
+    }
+}
+
+/// Kept by the controller that follows selectors.
+pub(super) fn is_controllers(slice: &Meta) -> bool {
+    slice.labels.get(MANAGED_BY_LABEL).is_some_and(|manager| &**manager == SLICE_CONTROLLER)
+}
+
+/// A copy of hand-made Endpoints.
+pub(super) fn is_mirrored(slice: &Meta) -> bool {
+    slice.labels.get(MANAGED_BY_LABEL).is_some_and(|manager| &**manager == MIRRORING_CONTROLLER)
+}
+
+/// For people: `http (80/TCP)` or `80/TCP`.
+pub(super) fn port_text(port: &ServicePort) -> String {
+    let number = format!("{}/{}", port.port, port.protocol);
+    if port.name.is_empty() { number } else { format!("{} ({number})", port.name) }
+}
+
+/// `app=web,tier=backend`, or `(none)`.
+pub(super) fn labels_text(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if pairs.is_empty() { "(none)".to_owned() } else { pairs.join(",") }
+}
+
+/// The first few, and how many more there are.
+pub(super) fn list(all: impl IntoIterator<Item = impl ToString>) -> String {
+    const MOST: usize = 5;
+    let mut all = all.into_iter();
+    let mut text = all.by_ref().take(MOST).map(|each| each.to_string()).collect::<Vec<_>>().join(", ");
+    match all.count() {
+        0 => {}
+        more => text.push_str(&format!(" and {more} more")),
+    }
+    text
+}
+
+/// `1 pod`, `3 pods`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
