@@ -182,7 +182,7 @@ impl Bed {
         ip(self.node.name(), &lines);
         self.undo =
             lines.iter().map(|line| line.replacen(" add ", " del ", 1).replace(" nodad", "")).collect();
-        let localnet = view.route_localnet();
+        let localnet = view.predictor.host.route_localnet;
         self.node_agent.set(&[("ipv4/conf/all/route_localnet", if localnet { "1" } else { "0" })]);
         self.load_rules(what, view, family);
         for (origin, agent) in self.agents() {
@@ -250,12 +250,6 @@ impl View<'_> {
     /// Whose address it is.
     pub fn place(&self, ip: IpAddr) -> Origin {
         if self.predictor.host.is_local(ip) { Origin::Node } else { origin_of(self.state, self.node, ip) }
-    }
-
-    /// kube-proxy sets it in iptables mode if node ports are to answer on 127.0.0.1.
-    pub fn route_localnet(&self) -> bool {
-        let context = &self.predictor.context;
-        context.mode == ProxyMode::Iptables && context.localhost_node_ports
     }
 
     /// The node's addresses of its own family, but for loopback.

@@ -37,7 +37,7 @@ impl Question {
     pub fn new(view: &View<'_>, packet: Packet) -> Result<Question, &'static str> {
         cannot_be(view, &packet)?;
         let trace = view.predictor.trace(&packet);
-        let expected = expected(view, &packet, &trace);
+        let expected = expected(&trace);
         let question = Question { packet, trace, expected };
         question.cannot_be_seen(view)?;
         Ok(question)
@@ -90,13 +90,12 @@ impl Question {
 const LOOPBACK: &str = "from loopback to another host: Linux does not carry it without IPv4's route_localnet";
 
 fn carries_loopback(view: &View<'_>) -> bool {
-    view.predictor.context.family == IpFamily::IPv4 && view.route_localnet()
+    view.predictor.context.family == IpFamily::IPv4 && view.predictor.host.route_localnet
 }
 
 /// Packets that no socket can send, or that never come to the node.
 fn cannot_be(view: &View<'_>, packet: &Packet) -> Result<(), &'static str> {
     let Packet { source, destination, protocol, origin, .. } = *packet;
-    let family = view.predictor.context.family;
     let one_host = |ip: IpAddr| !ip.is_unspecified() && !ip.is_multicast();
     if protocol == Protocol::Sctp {
         return Err("SCTP is not sent here");
@@ -107,25 +106,17 @@ fn cannot_be(view: &View<'_>, packet: &Packet) -> Result<(), &'static str> {
     if origin == Origin::Pod && (destination == source || destination.is_loopback()) {
         return Err("a pod to itself, which does not leave it");
     }
-    if family == IpFamily::IPv6 && origin == Origin::Outside && destination.is_loopback() {
-        return Err("from outside to ::1, which the kernel drops before any rule");
-    }
     if source.is_loopback() && !carries_loopback(view) && !view.predictor.host.is_local(destination) {
         return Err(LOOPBACK);
     }
     Ok(())
 }
 
-fn expected(view: &View<'_>, packet: &Packet, trace: &Trace) -> Expected {
-    let verdict = trace.outcomes[0].verdict;
-    // The kernel drops it behind PREROUTING, unless a rule there gives it another destination.
-    let martian = packet.destination.is_loopback() && packet.origin != Origin::Node && !view.route_localnet();
-    match verdict {
-        Verdict::Deliver => {}
-        _ if martian => return Expected::Silence,
+fn expected(trace: &Trace) -> Expected {
+    match trace.outcomes[0].verdict {
         Verdict::Drop => return Expected::Silence,
         Verdict::Reject => return Expected::Refusal,
-        Verdict::Accept | Verdict::NoMatch => {}
+        Verdict::Deliver | Verdict::Accept | Verdict::NoMatch => {}
         Verdict::Unknown => panic!("generated rules are understood: {trace:?}"),
     }
     let places = trace.outcomes.iter().map(|outcome| (outcome.destination, outcome.masquerade));
