@@ -15,89 +15,18 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
-use std::thread;
 
+use support::namespace::{Namespace, program};
 use support::{Case, Rules, cases, iptables_text};
 use vipscope_shared::model::IpFamily;
 use vipscope_shared::netfilter::iptables::{self, Match, Table};
 use vipscope_shared::netfilter::{ipvs, nft};
 
-const PROGRAMS: [&str; 11] = [
-    "ip",
-    "ipset",
-    "nft",
-    "iptables-legacy-restore",
-    "iptables-legacy-save",
-    "iptables-nft-restore",
-    "iptables-nft-save",
-    "ip6tables-legacy-restore",
-    "ip6tables-legacy-save",
-    "ip6tables-nft-restore",
-    "ip6tables-nft-save",
-];
-
-/// A network namespace of its own, gone when dropped.
-struct Namespace(String);
-
-impl Namespace {
-    /// `None`, and the reason printed, where there is none to be had.
-    fn new(what: &str) -> Option<Namespace> {
-        let lacking = |program: &&&str| Command::new(program).arg("--version").output().is_err();
-        let reason = match PROGRAMS.iter().find(lacking) {
-            Some(program) => Some(format!("{program} is not installed")),
-            None => {
-                let name = format!("vipscope-{what}-{}", std::process::id());
-                let made = Command::new("ip").args(["netns", "add", &name]).output().unwrap();
-                if made.status.success() {
-                    return Some(Namespace(name));
-                }
-                Some(String::from_utf8_lossy(&made.stderr).into_owned())
-            }
-        };
-        println!("skipped: {}", reason.unwrap_or_default());
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must have it");
-        None
-    }
-
-    fn run(&self, command: &[&str], input: &str) -> Output {
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", &self.0])
-            .args(command)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        thread::scope(|scope| {
-            // A program that refuses its input closes it early.
-            scope.spawn(move || stdin.write_all(input.as_bytes()));
-            child.wait_with_output().unwrap()
-        })
-    }
-
-    /// Removes all rules.
-    fn clear(&self, variant: &str) {
-        for family in [IpFamily::IPv4, IpFamily::IPv6] {
-            let restore = program(family, variant, "restore");
-            self.must("", &[&restore], "*filter\nCOMMIT\n*nat\nCOMMIT\n");
-        }
-    }
-
-    /// What the program printed; it must accept its input.
-    fn must(&self, case: &str, command: &[&str], input: &str) -> String {
-        let output = self.run(command, input);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{case}: {command:?}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
+/// Removes all rules.
+fn clear(namespace: &Namespace, variant: &str) {
+    for family in [IpFamily::IPv4, IpFamily::IPv6] {
+        let restore = program(family, variant, "restore");
+        namespace.must("", &[&restore], "*filter\nCOMMIT\n*nat\nCOMMIT\n");
     }
 }
 
@@ -108,12 +37,6 @@ fn all() -> Vec<(Case, Rules)> {
         (case, rules)
     };
     cases().into_iter().map(with_rules).collect()
-}
-
-/// `iptables` or `ip6tables`, of a variant, for an action.
-fn program(family: IpFamily, variant: &str, action: &str) -> String {
-    let start = if family == IpFamily::IPv4 { "iptables" } else { "ip6tables" };
-    format!("{start}-{variant}-{action}")
 }
 
 /// The tables that the kernel holds, without its built-in chains, in normal form.
@@ -153,7 +76,7 @@ fn iptables_legacy_holds_the_rules() {
     all.iter().for_each(|(case, rules)| iptables_round(&namespace, case, "legacy", &rules.iptables));
     println!("iptables-legacy: {} cases", all.len());
     for (case, rules) in &all {
-        namespace.clear("legacy");
+        clear(&namespace, "legacy");
         iptables_round(&namespace, case, "legacy", &rules.userspace);
     }
     println!("iptables-legacy, userspace: {} cases", all.len());
@@ -238,7 +161,7 @@ fn ipvs_rules_and_sets_hold() {
         } else {
             without_ipvs(&rules.ipvs.tables, &mut left_out)
         };
-        namespace.clear("legacy");
+        clear(&namespace, "legacy");
         namespace.must(&case.name, &["ipset", "restore"], &ipset_text(&rules.ipvs));
         let text = namespace.must(&case.name, &["ipset", "save"], "");
         let loaded = ipvs::parse_ipset(&text);

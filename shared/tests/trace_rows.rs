@@ -174,6 +174,33 @@ fn nft_rules_of_others_count_too() {
     }
 }
 
+/// Observed: the rules of INPUT never see what comes in for loopback, unless the kernel is told to let it in.
+#[test]
+fn loopback_is_closed_to_others() {
+    let program = from_iptables(
+        "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 30080 -j DNAT --to-destination 10.0.0.1:8080\nCOMMIT\n\
+         *filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 30081 -j REJECT\nCOMMIT\n",
+    );
+    let (closed, mut open) = (host(), host());
+    open.route_localnet = true;
+    let rows = [
+        (&closed, "127.0.0.1:30081", Origin::Outside, "1 drop 127.0.0.1:30081"),
+        (&closed, "127.0.0.1:1", Origin::Outside, "1 drop 127.0.0.1:1"),
+        (&closed, "127.0.0.1:30081", Origin::Node, "1 reject 127.0.0.1:30081"),
+        // Its destination is another one before the kernel looks.
+        (&closed, "127.0.0.1:30080", Origin::Outside, "1 deliver 10.0.0.1:8080"),
+        (&open, "127.0.0.1:30081", Origin::Outside, "1 reject 127.0.0.1:30081"),
+        (&open, "127.0.0.1:1", Origin::Outside, "1 no_match 127.0.0.1:1"),
+        // IPv6 looks before any rule, and there is nothing to tell it.
+        (&open, "[::1]:30080", Origin::Outside, "1 drop [::1]:30080"),
+    ];
+    for (host, to, origin, expected) in rows {
+        let source = if to.starts_with('[') { "2001:db8::7" } else { "198.51.100.7" };
+        let trace = program.trace(host, &packet(source, to, origin));
+        assert_eq!(shown(&trace), [expected], "{to} {origin:?}");
+    }
+}
+
 #[test]
 fn chains_without_end_end() {
     let program =

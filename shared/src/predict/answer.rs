@@ -227,6 +227,9 @@ impl Predictor {
         let Some(last) = steps.last() else { return what.to_owned() };
         let service = name.unwrap_or("the destination");
         match last.effect {
+            Effect::Martian => {
+                format!("{what}: the kernel takes no packet from elsewhere for a loopback address")
+            }
             Effect::NoRealServer => format!("{what}: {service} has no endpoint that this node uses"),
             Effect::NoEndpoint if verdict == Verdict::Reject => {
                 format!("kube-proxy takes the connection and closes it: {service} has no ready endpoint")

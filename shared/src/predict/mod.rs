@@ -153,6 +153,8 @@ pub fn host_view(context: &NodeContext) -> HostView {
     let own = context.node.addresses.iter().map(|address| address.ip);
     let mut host = HostView::new(own.chain(context.settings.bind_address));
     host.redirect_to = Some(context.node_ip);
+    // kube-proxy sets it in this mode alone.
+    host.route_localnet = context.mode == ProxyMode::Iptables && context.localhost_node_ports;
     match &context.detector {
         Some(Detector::Bridge(name)) => {
             host.pod_interface = Some((&**name).into());

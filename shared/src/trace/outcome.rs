@@ -104,6 +104,8 @@ pub enum Effect {
     Accept,
     Drop,
     Reject,
+    /// The kernel itself drops it: it came in for a loopback address.
+    Martian,
     /// The chains of this hook have let it pass.
     Pass,
     /// Not understood.

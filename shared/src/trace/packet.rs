@@ -52,6 +52,8 @@ pub struct HostView {
     pub outside_interface: Option<Box<str>>,
     /// How pods reach the node.
     pub pod_link: PodLink,
+    /// Packets that come in may be for 127.0.0.0/8 (the setting `route_localnet`).
+    pub route_localnet: bool,
 }
 
 /// How packets of pods reach the node's IP layer.
@@ -80,6 +82,12 @@ impl HostView {
     /// Whether the kernel delivers packets to this address to the node itself (routing table `local`).
     pub fn is_local(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || self.local.binary_search(&ip).is_ok()
+    }
+
+    /// Whether the kernel drops what comes in for this address: loopback belongs to the host itself. IPv6 has no setting
+    /// that lets it in (`ip6_rcv_core`).
+    pub fn is_martian(&self, to: IpAddr) -> bool {
+        to.is_loopback() && !(to.is_ipv4() && self.route_localnet)
     }
 
     pub fn local(&self) -> &[IpAddr] {

@@ -160,7 +160,7 @@ type Walked<T> = Result<T, Place>;
 impl Walk<'_> {
     fn start(&mut self) -> Walked<()> {
         let own = self.packet.origin == Origin::Node;
-        self.run(State {
+        let mut state = State {
             frames: [Frame::default(); DEPTH],
             depth: 0,
             hook: if own { Hook::Output } else { Hook::Prerouting },
@@ -181,7 +181,13 @@ impl Walk<'_> {
             before: ROOT,
             leaf: ROOT,
             stage_leaf: ROOT,
-        })
+        };
+        // IPv6 looks at it before any rule, IPv4 where it is routed.
+        if self.packet.destination.is_ipv6() && self.is_martian(&state) {
+            self.drop_martian(&mut state);
+            return Ok(());
+        }
+        self.run(state)
     }
 
     fn run(&mut self, mut state: State) -> Walked<()> {
@@ -221,6 +227,7 @@ impl Walk<'_> {
     fn next_hook(&mut self, state: &mut State) -> Walked<Flow> {
         let local = self.host.is_local(state.destination.ip());
         let next = match state.hook {
+            Hook::Prerouting if self.is_martian(state) => return Ok(self.drop_martian(state)),
             Hook::Prerouting if local => Hook::Input,
             Hook::Prerouting => Hook::Forward,
             Hook::Forward | Hook::Output => Hook::Postrouting,
@@ -233,6 +240,16 @@ impl Walk<'_> {
         };
         (state.hook, state.stage) = (next, 0);
         Ok(Flow::On)
+    }
+
+    /// Came in for loopback, and no rule gave it another destination.
+    fn is_martian(&self, state: &State) -> bool {
+        !state.own && !state.rewritten && self.host.is_martian(state.destination.ip())
+    }
+
+    fn drop_martian(&mut self, state: &mut State) -> Flow {
+        self.tell_beside_rules(state, Effect::Martian);
+        self.finish(state, Verdict::Drop)
     }
 
     /// At the node's own sockets.

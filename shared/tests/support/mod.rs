@@ -1,5 +1,6 @@
 //! The conformance corpus and random variations of it, for the tests of rules.
 
+pub mod namespace;
 pub mod packets;
 
 use std::fs;

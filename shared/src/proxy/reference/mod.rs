@@ -47,12 +47,21 @@ pub enum Fate {
 pub fn answer(state: &ClusterState, context: &NodeContext, probe: &Probe) -> Fate {
     let ports = port_infos(state, context.family);
     let world = World { context, ports: &ports, probe };
-    match context.mode {
+    // IPv6 looks before any rule.
+    if world.is_martian() && probe.destination.is_ipv6() {
+        return Fate::Drop;
+    }
+    let fate = match context.mode {
         ProxyMode::Iptables => netfilter::iptables(&world),
         ProxyMode::Nftables => netfilter::nftables(&world),
         ProxyMode::Ipvs => ipvs::answer(&world),
         ProxyMode::Userspace => userspace::answer(state, &world),
-    }
+    };
+    let has_other_destination = match context.mode {
+        ProxyMode::Userspace => fate != Fate::NoMatch,
+        _ => matches!(fate, Fate::Deliver(_)),
+    };
+    if world.is_martian() && !has_other_destination { Fate::Drop } else { fate }
 }
 
 struct World<'a> {
@@ -75,6 +84,13 @@ impl World<'_> {
         ip.is_loopback()
             || settings.bind_address == Some(ip)
             || self.context.node.addresses.iter().any(|address| address.ip == ip)
+    }
+
+    /// Linux takes nothing for loopback from elsewhere, unless kube-proxy told it to, for node ports on 127.0.0.1.
+    fn is_martian(&self) -> bool {
+        let told = self.context.mode == ProxyMode::Iptables && self.context.localhost_node_ports;
+        let to = self.probe.destination;
+        self.probe.from != From::Node && to.is_loopback() && !(told && to.is_ipv4())
     }
 
     /// Service ports that have this address and port, in order.

@@ -15,7 +15,7 @@ pub(super) fn answer(state: &ClusterState, world: &World<'_>) -> Fate {
         |name: &str| sockets.iter().find(|socket| socket.name == name && socket.protocol == probe.protocol);
     let portal = portal_name(state, world, to).and_then(|name| named(&name));
     let direct = || {
-        let local = world.is_local(to.ip());
+        let local = world.is_local(to.ip()) && !world.is_martian();
         sockets.iter().find(|socket| local && (socket.protocol, socket.port) == (probe.protocol, to.port()))
     };
     let Some(socket) = portal.or_else(direct) else { return Fate::NoMatch };
