@@ -62,6 +62,7 @@ pub fn admit(
     tx: &mut Transaction<'_>,
 ) -> Result<(), Refusal> {
     let mut errors = labels::validate("metadata.labels", &new["metadata"]["labels"]);
+    errors.extend(bad_finalizers(new));
     errors.extend(match resource {
         Type::Services if errors.is_empty() => return admit_service(new, old, tx),
         Type::Services => Vec::new(),
@@ -74,6 +75,22 @@ pub fn admit(
         Type::Nodes | Type::ConfigMaps | Type::Events | Type::ServiceAccounts => Vec::new(),
     });
     if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(resource, object::name(new), &errors)) }
+}
+
+/// Finalizers are Kubernetes' own, or carry the domain of who handles them.
+fn bad_finalizers(object: &Value) -> Vec<FieldError> {
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    let mut errors = Vec::new();
+    for (at, name) in object::finalizers(object).enumerate() {
+        let field = format!("metadata.finalizers[{at}]");
+        if let Some(why) = labels::bad_key(name) {
+            errors.push(FieldError::invalid(field, name, why));
+        } else if !STANDARD.contains(&name) && !name.contains('/') {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(field, name, why));
+        }
+    }
+    errors
 }
 
 /// Is the name one that the kind allows?
