@@ -4,7 +4,7 @@
 
 mod kubectl_help;
 
-use kubectl_help::{Cluster, Forward, Says};
+use kubectl_help::{Cluster, Forward, Program, Says};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{Duration, timeout};
 use vipscope::sandbox::Options;
@@ -344,7 +344,7 @@ async fn everything_is_described() {
     let rows = [
         ("wait -n shop --for=condition=Available deploy/cart --timeout=30s", Says::Fine),
         ("describe service cart -n shop", Says::Contains("Endpoints:")),
-        ("describe pod -n shop -l app=cart", Says::Contains("Node:")),
+        ("describe pod -n shop -l app=cart", Says::Contains("Successfully assigned shop/cart-")),
         ("describe node node-a", Says::Contains("Non-terminated Pods:")),
         ("describe deployment cart -n shop", Says::Contains("NewReplicaSet:")),
         (
@@ -354,7 +354,9 @@ async fn everything_is_described() {
         ("describe endpoints cart -n shop", Says::Contains("Subsets:")),
         ("describe namespace shop", Says::Contains("Active")),
         ("describe configmap kube-proxy -n kube-system", Says::Contains("config.conf")),
-        ("events -n shop", Says::Fine),
+        ("describe deployment cart -n shop", Says::Contains("Scaled up replica set cart-")),
+        ("events -n shop --for deployment/cart", Says::Contains("ScalingReplicaSet")),
+        ("get events -n shop --field-selector reason=Scheduled", Says::Contains("LAST SEEN")),
     ];
     cluster.check(&rows).await;
 }
@@ -424,4 +426,31 @@ async fn a_node_fails_and_comes_back() {
         .eventually(patience, "get pods --field-selector spec.nodeName=node-c --no-headers", Says::Is(""))
         .await;
     cluster.eventually(patience, ready, Says::Is("8")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_binary_says_how_to_use_it() {
+    let Some(cluster) = Cluster::start(Options { empty: true, ..DEMO }).await else { return };
+    let file = cluster.directory().join("written");
+    let file = file.to_str().unwrap();
+    let alone = ["sandbox", "--listen", "127.0.0.1:0", "--kubeconfig-out", file, "--empty", "--seed", "3"];
+    let mut program = Program::start(&alone);
+    assert_eq!(program.line().await, format!("try: kubectl --kubeconfig {file} get services -A"));
+    assert!(program.line().await.starts_with("listening on http://127.0.0.1:"));
+    let get = format!("--kubeconfig {file} get services -A -o name");
+    cluster.eventually(Duration::from_secs(20), &get, Says::Is("service/kubernetes")).await;
+    assert!(program.stop().await.success());
+
+    let beside =
+        ["serve", "--listen", "127.0.0.1:0", "--source", "sandbox", "--sandbox-listen", "127.0.0.1:0"];
+    let mut program = Program::start(&beside);
+    let line = program.line().await;
+    let url = line
+        .strip_prefix("sandbox: try kubectl --server ")
+        .and_then(|rest| rest.strip_suffix(" get services -A"));
+    let get =
+        format!("--server {} get service -n shop cart -o name", url.unwrap_or_else(|| panic!("{line}")));
+    cluster.eventually(Duration::from_secs(20), &get, Says::Is("service/cart")).await;
+    assert!(program.line().await.starts_with("listening on http://127.0.0.1:"));
+    assert!(program.stop().await.success());
 }

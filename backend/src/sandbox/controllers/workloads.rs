@@ -6,6 +6,7 @@ use vipscope_shared::delta;
 use vipscope_shared::manifest;
 use vipscope_shared::model::{ClusterState, Key, Kind, Pod};
 
+use crate::sandbox::events::{self, Happening, Severity};
 use crate::sandbox::object::{self, Object};
 use crate::sandbox::objects::{self, DeleteOptions, Part};
 use crate::sandbox::resources::Type;
@@ -149,6 +150,10 @@ fn scale(tx: &mut Transaction<'_>, deployment: &Value, new: &Object, old: &[Obje
     let changes = workloads::rollout(replicas, strategy(deployment), &new_view, &old_views);
     for (name, replicas) in changes {
         let key = Key::new(object::namespace(deployment), name);
+        let before = tx.get(Type::ReplicaSets, &key).map_or(0, |set| count(&set["spec"]["replicas"]));
+        let way = if replicas > before { "up" } else { "down" };
+        let message = format!("Scaled {way} replica set {} from {before} to {replicas}", key.name);
+        note(tx, deployment, ("ScalingReplicaSet", &message), "deployment-controller");
         let _ = objects::modify(tx, Type::ReplicaSets, &key, Part::Main, |set| {
             set["spec"]["replicas"] = replicas.into();
         });
@@ -235,6 +240,8 @@ pub fn sync_replica_set(store: &Store, key: &Key) {
             Some(ReplicaChange::Create(more)) => (0..more).for_each(|_| create_pod(tx, &set)),
             Some(ReplicaChange::Delete(names)) => {
                 for name in names {
+                    let message = format!("Deleted pod: {name}");
+                    note(tx, &set, ("SuccessfulDelete", &message), "replicaset-controller");
                     let pod = Key::new(key.namespace.clone(), name);
                     let _ = objects::delete(tx, Type::Pods, &pod, &DeleteOptions::default());
                 }
@@ -263,7 +270,15 @@ fn create_pod(tx: &mut Transaction<'_>, set: &Value) {
         metadata["annotations"] = template["metadata"]["annotations"].clone();
     }
     let pod = json!({ "metadata": metadata, "spec": template["spec"] });
-    let _ = objects::create(tx, Type::Pods, object::namespace(set), pod);
+    if let Ok(made) = objects::create(tx, Type::Pods, object::namespace(set), pod) {
+        let message = format!("Created pod: {}", object::name(&made));
+        note(tx, set, ("SuccessfulCreate", &message), "replicaset-controller");
+    }
+}
+
+/// Writes a normal event: reason and message.
+fn note(tx: &mut Transaction<'_>, about: &Value, (reason, message): (&str, &str), component: &str) {
+    events::record(tx, about, Happening { severity: Severity::Normal, reason, message, component });
 }
 
 fn set_replica_set_status(tx: &mut Transaction<'_>, set: &Value) {
@@ -286,14 +301,24 @@ pub fn schedule(store: &Store, state: &ClusterState, key: &Key) {
     let chosen = workloads::place(pod, nodes, state.pods().values().map(|pod| &**pod));
     store.write(|tx| match chosen {
         Some(node) => {
-            let _ = objects::modify(tx, Type::Pods, key, Part::Main, |pod| {
+            let bound = objects::modify(tx, Type::Pods, key, Part::Main, |pod| {
                 pod["spec"]["nodeName"] = node.to_string().into();
             });
+            if let Ok(pod) = bound {
+                let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
+                note(tx, &pod, ("Scheduled", &message), "default-scheduler");
+            }
         }
         None => {
             let total = state.nodes().len();
             let message = format!("0/{total} nodes are available: {total} node(s) were unschedulable.");
             let stamp = tx.clock.stamp();
+            if let Some(pod) = tx.get(Type::Pods, key).cloned() {
+                let (severity, component) = (Severity::Warning, "default-scheduler");
+                let happening =
+                    Happening { severity, reason: "FailedScheduling", message: &message, component };
+                events::record(tx, &pod, happening);
+            }
             let _ = objects::modify(tx, Type::Pods, key, Part::Status, |pod| {
                 let row = ("PodScheduled", "False", "Unschedulable", message.as_str());
                 let mut condition = condition(&pod["status"], &row, &stamp);
