@@ -107,6 +107,8 @@ async fn discovery_and_openapi() {
         ("get --raw /readyz", Says::Is("ok")),
         ("get ingresses", Says::Fails("error: the server doesn't have a resource type \"ingresses\"")),
         ("logs -n shop catalog-draining", Says::Fails("logs are not available in the sandbox")),
+        ("exec -n shop catalog-draining -- ls", Says::Fails("exec is not available in the sandbox")),
+        ("top nodes", Says::Fails("Metrics API not available")),
     ];
     cluster.check(&rows).await;
 }
@@ -374,6 +376,18 @@ async fn nodes_are_cordoned_and_drained() {
         ("get pods --field-selector spec.nodeName=node-b -o name", Says::Is("")),
         ("rollout status deployment/web --timeout=30s", Says::Contains("successfully rolled out")),
         ("uncordon node-b", Says::Is("node/node-b uncordoned")),
+        // Taints keep pods away.
+        ("taint nodes node-a node-b node-c only=gpu:NoSchedule", Says::Contains("node/node-a tainted")),
+        ("run tainted --image=nginx:1", Says::Fine),
+        ("wait --for=condition=Ready pod/tainted --timeout=30s", Says::Fine),
+        ("get pod tainted -o jsonpath={.spec.nodeName}", Says::Is("node-d")),
+        ("taint nodes node-d only=gpu:NoSchedule", Says::Is("node/node-d tainted")),
+        ("run waits --image=nginx:1", Says::Fine),
+        ("wait --for=condition=PodScheduled=False pod/waits --timeout=30s", Says::Fine),
+        ("get pod waits --no-headers", Says::Columns(&["waits 0/1 Pending 0 *"])),
+        ("taint nodes node-a only-", Says::Is("node/node-a untainted")),
+        ("wait --for=condition=Ready pod/waits --timeout=30s", Says::Fine),
+        ("delete pod tainted waits --grace-period=0 --force", Says::Contains("deleted")),
         ("delete namespace kube-public", Says::Is("namespace \"kube-public\" deleted")),
         ("delete deployment web --cascade=foreground", Says::Is("deployment.apps \"web\" deleted")),
         ("get pods", Says::Err("No resources found")),
@@ -453,4 +467,7 @@ async fn the_binary_says_how_to_use_it() {
     cluster.eventually(Duration::from_secs(20), &get, Says::Is("service/cart")).await;
     assert!(program.line().await.starts_with("listening on http://127.0.0.1:"));
     assert!(program.stop().await.success());
+
+    let open = ["serve", "--listen", "127.0.0.1:0", "--source", "sandbox", "--sandbox-listen", "0.0.0.0:0"];
+    assert_eq!(Program::start(&open).ends().await.code(), Some(2));
 }

@@ -243,9 +243,14 @@ impl Program {
     }
 
     /// Asks it to end, as service managers do.
-    pub async fn stop(mut self) -> std::process::ExitStatus {
+    pub async fn stop(self) -> std::process::ExitStatus {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        self.ends().await
+    }
+
+    /// Until it ends by itself.
+    pub async fn ends(mut self) -> std::process::ExitStatus {
         timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap()
     }
 }
