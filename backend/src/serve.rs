@@ -136,6 +136,13 @@ impl Source {
                 Ok((from_cluster(*connection, &namespaces, tasks), Panel::default()))
             }
             Source::Sandbox => {
+                if !args.sandbox_listen.ip().is_loopback() && !args.allow_remote {
+                    bail!(
+                        "--sandbox-listen {}: others can reach this address, and the sandbox has no login; listen on \
+                         127.0.0.1, or add --allow-remote",
+                        args.sandbox_listen
+                    );
+                }
                 let listener = bind(args.sandbox_listen, "--sandbox-listen").await?;
                 let (url, sandbox) = start_sandbox(listener, &args.sandbox, tasks, shutdown)?;
                 println!("sandbox: try kubectl --server {url} get services -A");

@@ -4,7 +4,7 @@
 
 mod kubectl_help;
 
-use kubectl_help::{Cluster, Forward, Says};
+use kubectl_help::{Cluster, Forward, Program, Says};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{Duration, timeout};
 use vipscope::sandbox::Options;
@@ -107,6 +107,8 @@ async fn discovery_and_openapi() {
         ("get --raw /readyz", Says::Is("ok")),
         ("get ingresses", Says::Fails("error: the server doesn't have a resource type \"ingresses\"")),
         ("logs -n shop catalog-draining", Says::Fails("logs are not available in the sandbox")),
+        ("exec -n shop catalog-draining -- ls", Says::Fails("exec is not available in the sandbox")),
+        ("top nodes", Says::Fails("Metrics API not available")),
     ];
     cluster.check(&rows).await;
 }
@@ -344,7 +346,7 @@ async fn everything_is_described() {
     let rows = [
         ("wait -n shop --for=condition=Available deploy/cart --timeout=30s", Says::Fine),
         ("describe service cart -n shop", Says::Contains("Endpoints:")),
-        ("describe pod -n shop -l app=cart", Says::Contains("Node:")),
+        ("describe pod -n shop -l app=cart", Says::Contains("Successfully assigned shop/cart-")),
         ("describe node node-a", Says::Contains("Non-terminated Pods:")),
         ("describe deployment cart -n shop", Says::Contains("NewReplicaSet:")),
         (
@@ -354,7 +356,9 @@ async fn everything_is_described() {
         ("describe endpoints cart -n shop", Says::Contains("Subsets:")),
         ("describe namespace shop", Says::Contains("Active")),
         ("describe configmap kube-proxy -n kube-system", Says::Contains("config.conf")),
-        ("events -n shop", Says::Fine),
+        ("describe deployment cart -n shop", Says::Contains("Scaled up replica set cart-")),
+        ("events -n shop --for deployment/cart", Says::Contains("ScalingReplicaSet")),
+        ("get events -n shop --field-selector reason=Scheduled", Says::Contains("LAST SEEN")),
     ];
     cluster.check(&rows).await;
 }
@@ -372,6 +376,18 @@ async fn nodes_are_cordoned_and_drained() {
         ("get pods --field-selector spec.nodeName=node-b -o name", Says::Is("")),
         ("rollout status deployment/web --timeout=30s", Says::Contains("successfully rolled out")),
         ("uncordon node-b", Says::Is("node/node-b uncordoned")),
+        // Taints keep pods away.
+        ("taint nodes node-a node-b node-c only=gpu:NoSchedule", Says::Contains("node/node-a tainted")),
+        ("run tainted --image=nginx:1", Says::Fine),
+        ("wait --for=condition=Ready pod/tainted --timeout=30s", Says::Fine),
+        ("get pod tainted -o jsonpath={.spec.nodeName}", Says::Is("node-d")),
+        ("taint nodes node-d only=gpu:NoSchedule", Says::Is("node/node-d tainted")),
+        ("run waits --image=nginx:1", Says::Fine),
+        ("wait --for=condition=PodScheduled=False pod/waits --timeout=30s", Says::Fine),
+        ("get pod waits --no-headers", Says::Columns(&["waits 0/1 Pending 0 *"])),
+        ("taint nodes node-a only-", Says::Is("node/node-a untainted")),
+        ("wait --for=condition=Ready pod/waits --timeout=30s", Says::Fine),
+        ("delete pod tainted waits --grace-period=0 --force", Says::Contains("deleted")),
         ("delete namespace kube-public", Says::Is("namespace \"kube-public\" deleted")),
         ("delete deployment web --cascade=foreground", Says::Is("deployment.apps \"web\" deleted")),
         ("get pods", Says::Err("No resources found")),
@@ -424,4 +440,34 @@ async fn a_node_fails_and_comes_back() {
         .eventually(patience, "get pods --field-selector spec.nodeName=node-c --no-headers", Says::Is(""))
         .await;
     cluster.eventually(patience, ready, Says::Is("8")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_binary_says_how_to_use_it() {
+    let Some(cluster) = Cluster::start(Options { empty: true, ..DEMO }).await else { return };
+    let file = cluster.directory().join("written");
+    let file = file.to_str().unwrap();
+    let alone = ["sandbox", "--listen", "127.0.0.1:0", "--kubeconfig-out", file, "--empty", "--seed", "3"];
+    let mut program = Program::start(&alone);
+    assert_eq!(program.line().await, format!("try: kubectl --kubeconfig {file} get services -A"));
+    assert!(program.line().await.starts_with("listening on http://127.0.0.1:"));
+    let get = format!("--kubeconfig {file} get services -A -o name");
+    cluster.eventually(Duration::from_secs(20), &get, Says::Is("service/kubernetes")).await;
+    assert!(program.stop().await.success());
+
+    let beside =
+        ["serve", "--listen", "127.0.0.1:0", "--source", "sandbox", "--sandbox-listen", "127.0.0.1:0"];
+    let mut program = Program::start(&beside);
+    let line = program.line().await;
+    let url = line
+        .strip_prefix("sandbox: try kubectl --server ")
+        .and_then(|rest| rest.strip_suffix(" get services -A"));
+    let get =
+        format!("--server {} get service -n shop cart -o name", url.unwrap_or_else(|| panic!("{line}")));
+    cluster.eventually(Duration::from_secs(20), &get, Says::Is("service/cart")).await;
+    assert!(program.line().await.starts_with("listening on http://127.0.0.1:"));
+    assert!(program.stop().await.success());
+
+    let open = ["serve", "--listen", "127.0.0.1:0", "--source", "sandbox", "--sandbox-listen", "0.0.0.0:0"];
+    assert_eq!(Program::start(&open).ends().await.code(), Some(2));
 }

@@ -1,6 +1,7 @@
 //! The sandbox under load: 5,000 Services and 50,000 endpoints through the API, watched by a hundred clients.
 //!
-//! The budget is 60 seconds on two cores; what was measured is printed (`cargo test --test sandbox_load -- --nocapture`).
+//! The budget is 60 seconds on two cores; what was measured is printed (`cargo test --release --test sandbox_load -- --nocapture`).
+//! It is asserted for optimised code only.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -22,6 +23,8 @@ const ENDPOINTS_EACH: usize = 10;
 const WATCHERS: usize = 100;
 const WRITERS: usize = 8;
 const BUDGET: Duration = Duration::from_secs(60);
+/// Longer than it takes unoptimised on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// What the process may grow by, in MiB; it holds the clients, too.
 const MEMORY: usize = 1024;
 
@@ -112,7 +115,7 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(BUDGET, reached).await.unwrap_or_else(|_| panic!("{what}"));
+    timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,7 +165,7 @@ async fn thousands_of_services_and_a_hundred_watchers() {
         "{SERVICES} Services, {} endpoints: loaded in {loaded:?}, seen by {WATCHERS} watchers after {seen:?}, {grown} MiB more",
         SERVICES * ENDPOINTS_EACH
     );
-    assert!(seen < BUDGET, "{seen:?}");
+    assert!(cfg!(debug_assertions) || seen < BUDGET, "{seen:?}");
     assert!(grown < MEMORY, "{grown} MiB");
 
     let mut client = Client::connect(address).await;
@@ -173,7 +176,7 @@ async fn thousands_of_services_and_a_hundred_watchers() {
     assert_eq!(slices["items"].as_array().unwrap().len(), SERVICES + 1);
     stop.cancel();
     drop(client);
-    timeout(BUDGET, serving).await.unwrap().unwrap().unwrap();
+    timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap();
     while let Some(done) = watchers.join_next().await {
         done.unwrap();
     }

@@ -556,3 +556,84 @@ async fn changes_of_type() {
     let gone = send(&sandbox, "DELETE", &path, Value::Null).await;
     assert_eq!((gone.code, &gone.body["kind"]), (200, &json!("Service")));
 }
+
+#[tokio::test]
+async fn refused_slices_and_endpoints() {
+    let sandbox = sandbox();
+    let endpoint = |ip: &str| json!([{"addresses": [ip]}]);
+    let slice = |more: Value| {
+        let mut slice = json!({"metadata": {"name": "x"}, "addressType": "IPv4", "endpoints": []});
+        slice.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        (
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+            "EndpointSlice.discovery.k8s.io",
+            slice,
+        )
+    };
+    let subset = |subset: Value| {
+        let object = json!({"metadata": {"name": "x"}, "subsets": [subset]});
+        ("/api/v1/namespaces/default/endpoints", "Endpoints", object)
+    };
+    let loopback = "may not be in the loopback range (127.0.0.0/8, ::1/128)";
+    let rows = [
+        (slice(json!({"addressType": ""})), "addressType: Required value".to_owned()),
+        (
+            slice(json!({"addressType": "IP"})),
+            "addressType: Unsupported value: \"IP\": supported values: \"FQDN\", \"IPv4\", \"IPv6\""
+                .to_owned(),
+        ),
+        (
+            slice(json!({"endpoints": [{"addresses": []}]})),
+            "endpoints[0].addresses: Required value: must contain at least 1 address".to_owned(),
+        ),
+        (
+            slice(json!({"endpoints": endpoint("fd00::1")})),
+            "endpoints[0].addresses: Invalid value: \"fd00::1\": must be an IPv4 address".to_owned(),
+        ),
+        (
+            slice(json!({"endpoints": endpoint("127.0.0.1")})),
+            format!("endpoints[0].addresses[0]: Invalid value: \"127.0.0.1\": {loopback}"),
+        ),
+        (
+            slice(json!({"ports": [{"port": 80}, {"port": 81}]})),
+            "ports[1].name: Duplicate value: \"\"".to_owned(),
+        ),
+        (
+            subset(json!({"ports": [{"port": 80}]})),
+            "subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`".to_owned(),
+        ),
+        (
+            subset(
+                json!({"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}, {"name": "b", "port": 81}]}),
+            ),
+            "subsets[0].ports[0].name: Required value".to_owned(),
+        ),
+        (
+            subset(json!({"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": 80}]})),
+            format!("subsets[0].addresses[0].ip: Invalid value: \"127.0.0.1\": {loopback}"),
+        ),
+    ];
+    for ((path, kind, object), expected) in rows {
+        let answer = send(&sandbox, "POST", path, object.clone()).await;
+        let expected = format!("{kind} \"x\" is invalid: {expected}");
+        assert_eq!(
+            (answer.code, answer.body["message"].as_str()),
+            (422, Some(expected.as_str())),
+            "{object}"
+        );
+    }
+    let (path, _, object) = slice(json!({"endpoints": endpoint("10.96.0.1")}));
+    assert_eq!(
+        send(&sandbox, "POST", path, object).await.code,
+        201,
+        "a cluster IP is accepted as an address"
+    );
+    let change = json!({"addressType": "IPv6", "endpoints": null});
+    let answer = send(&sandbox, "PATCH", &format!("{path}/x"), change).await;
+    assert!(
+        answer.body["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("addressType: Invalid value: \"IPv6\": field is immutable")
+    );
+}

@@ -16,11 +16,13 @@ pub struct Refusal {
     pub reason: &'static str,
     pub message: String,
     pub details: Value,
+    /// Where a list may go on, though not at the same revision.
+    pub fresh_token: Option<String>,
 }
 
 impl Refusal {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal { code, reason, message: message.into(), details: Value::Null }
+        Refusal { code, reason, message: message.into(), details: Value::Null, fresh_token: None }
     }
 
     /// A refusal without a reason, as the real server has some.
@@ -101,14 +103,25 @@ impl Refusal {
         Refusal { details: object_details(resource, name), ..Refusal::new(409, "Conflict", message) }
     }
 
+    /// What a delete asks for is not so; the message names the kind.
+    pub fn precondition(resource: Type, name: &str, why: &str) -> Refusal {
+        let info = resource.info();
+        let kind = match info.group {
+            "" => info.kind.to_owned(),
+            group => format!("{}.{group}", info.kind),
+        };
+        let message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
+        Refusal { message, ..Refusal::conflict_because(resource, name, why) }
+    }
+
     /// `too old resource version`: what a watch sends in its stream.
     pub fn expired(asked: u64, oldest: u64) -> Refusal {
         Refusal::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
     /// A list at a version that is no longer known.
-    pub fn expired_list(message: &str) -> Refusal {
-        Refusal::new(410, "Expired", message)
+    pub fn expired_list(message: &str, fresh_token: Option<String>) -> Refusal {
+        Refusal { fresh_token, ..Refusal::new(410, "Expired", message) }
     }
 
     pub fn future_version(asked: u64, current: u64) -> Refusal {
@@ -170,6 +183,9 @@ impl Refusal {
         }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
+        }
+        if let Some(token) = &self.fresh_token {
+            status["metadata"]["continue"] = token.as_str().into();
         }
         status
     }

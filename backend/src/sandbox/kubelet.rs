@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use vipscope_shared::model::Key;
 
+use super::events::{self, Happening, Severity};
 use super::object::{self, Object};
 use super::objects::{self, Part};
 use super::resources::Type;
@@ -197,6 +198,7 @@ fn act(tx: &mut Transaction<'_>, key: &Key, uid: &str, step: Step) {
         objects::stop_pod(tx, key);
         return;
     }
+    note(tx, &pod, step);
     let host = node_ip(tx, object::text(&pod, "/spec/nodeName"));
     let _ = objects::modify(tx, Type::Pods, key, Part::Status, |pod| {
         let mut status = pod["status"].take();
@@ -221,6 +223,36 @@ fn act(tx: &mut Transaction<'_>, key: &Key, uid: &str, step: Step) {
         }
         pod["status"] = status;
     });
+}
+
+/// The events that a kubelet writes about a step.
+fn note(tx: &mut Transaction<'_>, pod: &Value, step: Step) {
+    let mut record = |severity: Severity, reason: &str, message: String| {
+        events::record(tx, pod, Happening { severity, reason, message: &message, component: "kubelet" });
+    };
+    for container in object::list(pod, "/spec/containers") {
+        let (name, image) = (object::text(container, "/name"), object::text(container, "/image"));
+        match step {
+            Step::Start => {
+                let pulled = format!("Container image \"{image}\" already present on machine");
+                record(Severity::Normal, "Pulled", pulled);
+                record(Severity::Normal, "Created", format!("Created container: {name}"));
+                record(Severity::Normal, "Started", format!("Started container {name}"));
+            }
+            Step::Restart => record(Severity::Normal, "Started", format!("Started container {name}")),
+            Step::FailProbe => {
+                let why = format!("Readiness probe failed: the annotation {READY_ANNOTATION} says so");
+                record(Severity::Warning, "Unhealthy", why);
+            }
+            Step::Crash => {
+                let pod_id =
+                    format!("{}_{}({})", object::name(pod), object::namespace(pod), object::uid(pod));
+                let why = format!("Back-off restarting failed container {name} in pod {pod_id}");
+                record(Severity::Warning, "BackOff", why);
+            }
+            Step::Accept | Step::BecomeReady | Step::Stop => {}
+        }
+    }
 }
 
 fn accept(pod: &Value, status: &mut Value, stamp: &str, host: &str) {

@@ -10,7 +10,7 @@ use vipscope_shared::admission::FieldError;
 use vipscope_shared::model::Key;
 
 use super::errors::Refusal;
-use super::object::Object;
+use super::object::{self, Object};
 use super::query::Query;
 use super::render::{self, Form};
 use super::resources::Type;
@@ -32,10 +32,10 @@ pub fn list(
     let page = Page::parse(query, store.revision())?;
     let start = page.start.as_ref();
     let listed = store.list(resource, namespace, start, page.revision);
-    let (objects, revision) = listed.map_err(|_| Refusal::expired_list(page.too_old()))?;
+    let (objects, revision) = listed.map_err(|_| page.too_old(store.revision()))?;
     let (items, rest) = cut(objects, &selector, page.limit);
     let last = items.last().filter(|_| rest > 0);
-    let token = last.map(|object| Token::after(object, revision).encode());
+    let token = last.map(|object| Token::after(&object::key(object), revision).encode());
     let metadata = ListMeta {
         resource_version: revision.to_string(),
         remaining_item_count: (token.is_some() && selector.is_empty()).then_some(rest),
@@ -96,8 +96,12 @@ impl Page {
         Ok(Page { limit, start: None, revision: version.filter(|_| exact) })
     }
 
-    fn too_old(&self) -> &'static str {
-        if self.start.is_some() { CONTINUE_TOO_OLD } else { TOO_OLD }
+    /// The refusal of a page whose revision is forgotten.
+    fn too_old(&self, current: u64) -> Refusal {
+        match &self.start {
+            Some(key) => Refusal::expired_list(CONTINUE_TOO_OLD, Some(Token::after(key, current).encode())),
+            None => Refusal::expired_list(TOO_OLD, None),
+        }
     }
 }
 
@@ -150,8 +154,7 @@ struct Token {
 }
 
 impl Token {
-    fn after(object: &Object, revision: u64) -> Token {
-        let key = super::object::key(object);
+    fn after(key: &Key, revision: u64) -> Token {
         Token { v: "meta.k8s.io/v1".into(), rv: revision, start: format!("{}/{}\0", key.namespace, key.name) }
     }
 

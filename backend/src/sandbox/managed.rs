@@ -243,6 +243,12 @@ pub fn track(
     new: &mut Value,
     stamp: &str,
 ) {
+    if *tracking == Tracking::Off {
+        if let Some(owners) = old.and_then(|old| old.pointer("/metadata/managedFields")) {
+            object::metadata(new).insert("managedFields".to_owned(), owners.clone());
+        }
+        return;
+    }
     let scope = Scope { resource, part };
     let kept = match (old, new.pointer("/metadata/managedFields")) {
         // Clients may set it, to hand over ownership, or empty it.
@@ -255,7 +261,7 @@ pub fn track(
         Tracking::Applied(owners) => owners.clone(),
         Tracking::Update(manager) => updated(&scope, kept, manager, old, new, stamp),
     };
-    if old.is_some() && *tracking != Tracking::Off {
+    if old.is_some() {
         let now = scope.leaves(new);
         for owner in &mut owners {
             let ours = owner.subresource == scope.subresource();

@@ -45,6 +45,7 @@ mod controllers;
 mod demo;
 mod discovery;
 mod errors;
+mod events;
 mod fixed;
 mod kubelet;
 mod list;

@@ -12,6 +12,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use vipscope_shared::model::Key;
 
+use super::events::{self, Happening, Severity};
 use super::object::{self, Object};
 use super::objects::{self, DeleteOptions, Part};
 use super::resources::Type;
@@ -143,15 +144,28 @@ fn act(tx: &mut Transaction<'_>, key: &Key, step: Step) {
     match step {
         Step::Lose => {
             set_ready(tx, key, false);
+            let message = format!("Node {} status is now: NodeNotReady", key.name);
+            note(tx, Type::Nodes, key, "NodeNotReady", &message);
             unready_pods(tx, &key.name);
         }
         Step::Evict => {
             for pod in pods_on(tx, &key.name) {
+                let marked = tx.get(Type::Pods, &pod).is_some_and(|pod| object::is_terminating(pod));
+                if !marked {
+                    let message = format!("Marking for deletion Pod {}/{}", pod.namespace, pod.name);
+                    note(tx, Type::Pods, &pod, "TaintManagerEviction", &message);
+                }
                 let _ = objects::delete(tx, Type::Pods, &pod, &DeleteOptions::default());
             }
         }
         Step::Return => set_ready(tx, key, true),
     }
+}
+
+fn note(tx: &mut Transaction<'_>, resource: Type, key: &Key, reason: &str, message: &str) {
+    let Some(object) = tx.get(resource, key).cloned() else { return };
+    let happening = Happening { severity: Severity::Normal, reason, message, component: "node-controller" };
+    events::record(tx, &object, happening);
 }
 
 fn set_ready(tx: &mut Transaction<'_>, key: &Key, back: bool) {

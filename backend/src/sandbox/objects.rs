@@ -66,7 +66,7 @@ pub fn create(
 ) -> Result<Object, Refusal> {
     prepare(resource, namespace, &mut object)?;
     if !object::resource_version(&object).is_empty() {
-        return Err(Refusal::internal("resourceVersion should not be set on objects to be created"));
+        return Err(Refusal::plain(500, "resourceVersion should not be set on objects to be created"));
     }
     let generated = generate_name(tx, &mut object);
     let key = object::key(&object);
@@ -388,7 +388,7 @@ fn check_preconditions(
         let why = format!(
             "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been deleted and then recreated"
         );
-        return Err(Refusal::conflict_because(resource, &key.name, &why));
+        return Err(Refusal::precondition(resource, &key.name, &why));
     }
     Ok(())
 }

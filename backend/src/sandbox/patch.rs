@@ -216,8 +216,8 @@ fn merge_element(
     path: &mut Vec<String>,
 ) -> Result<(), Refusal> {
     let Some(id) = item.get(key) else {
-        let text = format!("map: {item} does not contain declared merge key: {key}");
-        return Err(Refusal::internal(text));
+        let text = format!("map: {} does not contain declared merge key: {key}", go_text(item));
+        return Err(Refusal::plain(500, text));
     };
     let at = list.iter().position(|old| old.get(key) == Some(id));
     match (at, directive(item)) {
@@ -228,6 +228,21 @@ fn merge_element(
         (None, _) => fresh.push(without_directives(item)),
     }
     Ok(())
+}
+
+/// A value as Go prints it.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let pairs: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}:{}", go_text(value))).collect();
+            format!("map[{}]", pairs.join(" "))
+        }
+        plain => plain.to_string(),
+    }
 }
 
 fn retain_keys(out: &mut Map<String, Value>, patch: &Map<String, Value>) {

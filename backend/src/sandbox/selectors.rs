@@ -159,7 +159,12 @@ fn parse_field(resource: Type, text: &str) -> Result<FieldRequirement, Refusal> 
         Refusal::bad_request(format!("invalid selector: '{text}'; can't understand '{text}'"))
     })?;
     if !is_selectable(resource, field) {
-        return Err(Refusal::bad_request(format!("field label not supported: {field}")));
+        return Err(Refusal::bad_request(match own_fields(resource) {
+            [] => format!(
+                "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            ),
+            _ => format!("field label not supported: {field}"),
+        }));
     }
     let pointer = match (resource, field) {
         (Type::Events, "source") => "/source/component".to_owned(),
@@ -169,7 +174,12 @@ fn parse_field(resource: Type, text: &str) -> Result<FieldRequirement, Refusal> 
 }
 
 fn is_selectable(resource: Type, field: &str) -> bool {
-    let own: &[&str] = match resource {
+    matches!(field, "metadata.name" | "metadata.namespace") || own_fields(resource).contains(&field)
+}
+
+/// Fields beside name and namespace.
+fn own_fields(resource: Type) -> &'static [&'static str] {
+    match resource {
         Type::Services => &["spec.clusterIP", "spec.type"],
         Type::Pods => &[
             "spec.nodeName",
@@ -197,9 +207,9 @@ fn is_selectable(resource: Type, field: &str) -> bool {
         Type::Namespaces => &["status.phase"],
         Type::Nodes => &["spec.unschedulable"],
         Type::ReplicaSets => &["status.replicas"],
+        Type::Secrets => &["type"],
         _ => &[],
-    };
-    matches!(field, "metadata.name" | "metadata.namespace") || own.contains(&field)
+    }
 }
 
 #[cfg(test)]

@@ -294,6 +294,10 @@ impl Transaction<'_> {
         self.inner.dependents.get(uid).into_iter().flatten().cloned().collect()
     }
 
+    pub fn count(&self, resource: Type) -> usize {
+        self.inner.tables[resource as usize].objects.len()
+    }
+
     pub fn keys(&self, resource: Type, namespace: &str) -> Vec<Key> {
         let keys = self.inner.tables[resource as usize].objects.keys();
         keys.filter(|key| namespace.is_empty() || *key.namespace == *namespace).cloned().collect()

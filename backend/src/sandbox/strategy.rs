@@ -1,5 +1,7 @@
 //! What each kind does when an object of it is created or changed: shape check, defaults, validation, allocation.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, discovery::v1 as discovery};
@@ -14,6 +16,9 @@ use super::object;
 use super::resources::Type;
 use super::schema;
 use super::store::Transaction;
+
+/// Endpoints of one slice.
+const MOST_ENDPOINTS: usize = 1000;
 
 /// Checks that every known field has the type that the API gives it. After this, code may index known paths.
 pub fn check_shape(resource: Type, value: &Value) -> Result<(), Refusal> {
@@ -62,6 +67,7 @@ pub fn admit(
     tx: &mut Transaction<'_>,
 ) -> Result<(), Refusal> {
     let mut errors = labels::validate("metadata.labels", &new["metadata"]["labels"]);
+    errors.extend(bad_finalizers(new));
     errors.extend(match resource {
         Type::Services if errors.is_empty() => return admit_service(new, old, tx),
         Type::Services => Vec::new(),
@@ -74,6 +80,22 @@ pub fn admit(
         Type::Nodes | Type::ConfigMaps | Type::Events | Type::ServiceAccounts => Vec::new(),
     });
     if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(resource, object::name(new), &errors)) }
+}
+
+/// Finalizers are Kubernetes' own, or carry the domain of who handles them.
+fn bad_finalizers(object: &Value) -> Vec<FieldError> {
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    let mut errors = Vec::new();
+    for (at, name) in object::finalizers(object).enumerate() {
+        let field = format!("metadata.finalizers[{at}]");
+        if let Some(why) = labels::bad_key(name) {
+            errors.push(FieldError::invalid(field, name, why));
+        } else if !STANDARD.contains(&name) && !name.contains('/') {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(field, name, why));
+        }
+    }
+    errors
 }
 
 /// Is the name one that the kind allows?
@@ -186,13 +208,58 @@ fn admit_endpoints(new: &mut Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let subsets = new.get_mut("subsets").and_then(Value::as_array_mut);
     for (at, subset) in subsets.into_iter().flatten().enumerate() {
+        let path = format!("subsets[{at}]");
         let (ready, rest) = (object::list(subset, "/addresses"), object::list(subset, "/notReadyAddresses"));
         if ready.is_empty() && rest.is_empty() {
             let why = "must specify `addresses` or `notReadyAddresses`";
-            errors.push(FieldError::required_because(format!("subsets[{at}]"), why));
+            errors.push(FieldError::required_because(path.clone(), why));
+        }
+        for (field, list) in [("addresses", ready), ("notReadyAddresses", rest)] {
+            for (at, address) in list.iter().enumerate() {
+                let field = format!("{path}.{field}[{at}].ip");
+                errors.extend(service::outside_ip(&field, object::text(address, "/ip")));
+            }
         }
         let ports = subset.get_mut("ports").and_then(Value::as_array_mut);
         ports.into_iter().flatten().for_each(|port| set_default(port, "protocol", "TCP"));
+        errors.extend(endpoint_ports(
+            object::list(subset, "/ports"),
+            &format!("{path}.ports"),
+            Names::Needed,
+        ));
+    }
+    errors
+}
+
+/// Whether several ports need a name each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Needed,
+    /// One may go without.
+    Distinct,
+}
+
+fn endpoint_ports(ports: &[Value], path: &str, names: Names) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (at, port) in ports.iter().enumerate() {
+        let (field, name) = (format!("{path}[{at}].name"), object::text(port, "/name"));
+        if name.is_empty() && names == Names::Needed && ports.len() > 1 {
+            errors.push(FieldError::required(field.clone()));
+        } else if !name.is_empty() {
+            errors.extend(service::dns_label(&field, name));
+        }
+        if !seen.insert(name) && names == Names::Distinct {
+            errors.push(FieldError::duplicate(field, format!("\"{name}\"")));
+        }
+        let protocol = object::text(port, "/protocol");
+        if !service::PROTOCOLS.contains(&protocol) {
+            let field = format!("{path}[{at}].protocol");
+            errors.push(FieldError::unsupported(field, protocol, &service::PROTOCOLS));
+        }
+        if names == Names::Needed || !port["port"].is_null() {
+            service::validate_port_number(&format!("{path}[{at}].port"), &port["port"], &mut errors);
+        }
     }
     errors
 }
@@ -224,17 +291,35 @@ fn admit_slice(new: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
             let field = format!("endpoints[{at}].addresses");
             errors.push(FieldError::required_because(field, "must contain at least 1 address"));
         }
-        for address in object::list(endpoint, "/addresses").iter().filter_map(Value::as_str) {
-            let field = format!("endpoints[{at}].addresses");
-            let (v4, v6) = (address.parse::<std::net::Ipv4Addr>(), address.parse::<std::net::Ipv6Addr>());
-            if address_type == "IPv4" && v4.is_err() {
-                errors.push(FieldError::invalid(field, address, "must be an IPv4 address"));
-            } else if address_type == "IPv6" && v6.is_err() {
-                errors.push(FieldError::invalid(field, address, "must be an IPv6 address"));
-            }
+        for (number, address) in object::list(endpoint, "/addresses").iter().enumerate() {
+            let address = address.as_str().unwrap_or_default();
+            let field = format!("endpoints[{at}].addresses[{number}]");
+            errors.extend(slice_address(
+                &format!("endpoints[{at}].addresses"),
+                &field,
+                &address_type,
+                address,
+            ));
         }
     }
+    errors.extend(endpoint_ports(object::list(new, "/ports"), "ports", Names::Distinct));
+    if object::list(new, "/endpoints").len() > MOST_ENDPOINTS {
+        let why = format!("must have at most {MOST_ENDPOINTS} items");
+        errors.push(FieldError::invalid("endpoints", object::list(new, "/endpoints").len(), why));
+    }
     errors
+}
+
+/// `field` is the list's; `own` is the address's.
+fn slice_address(field: &str, own: &str, address_type: &str, address: &str) -> Option<FieldError> {
+    let (v4, v6) = (address.parse::<std::net::Ipv4Addr>(), address.parse::<std::net::Ipv6Addr>());
+    match address_type {
+        "IPv4" if v4.is_err() => Some(FieldError::invalid(field, address, "must be an IPv4 address")),
+        "IPv6" if v6.is_err() => Some(FieldError::invalid(field, address, "must be an IPv6 address")),
+        "IPv4" | "IPv6" => service::outside_ip(own, address),
+        "FQDN" => service::dns_subdomain(own, address.trim_end_matches('.')),
+        _ => None,
+    }
 }
 
 fn admit_workload(resource: Type, new: &mut Value, old: Option<&Value>) -> Vec<FieldError> {

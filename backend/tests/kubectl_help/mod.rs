@@ -6,9 +6,9 @@ use std::process::Stdio;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use vipscope::sandbox::{self, Options, Sandbox};
@@ -215,6 +215,43 @@ impl Forward {
     pub async fn last_words(self) -> String {
         let output = timeout(PATIENCE, self.child.wait_with_output()).await.expect("it ends").unwrap();
         String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+/// vipscope itself, running.
+#[allow(dead_code)]
+pub struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+#[allow(dead_code)]
+impl Program {
+    pub fn start(arguments: &[&str]) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vipscope"));
+        let command =
+            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Program { child, lines }
+    }
+
+    /// The next line of its standard output.
+    pub async fn line(&mut self) -> String {
+        let line = timeout(PATIENCE, self.lines.next_line()).await.expect("it says something");
+        line.unwrap().expect("it goes on")
+    }
+
+    /// Asks it to end, as service managers do.
+    pub async fn stop(self) -> std::process::ExitStatus {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        self.ends().await
+    }
+
+    /// Until it ends by itself.
+    pub async fn ends(mut self) -> std::process::ExitStatus {
+        timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap()
     }
 }
 

@@ -15,7 +15,7 @@ use super::labels;
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
-const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+pub const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 /// Why a Service was not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -335,7 +335,8 @@ fn validate_ports(service: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn validate_port_number(field: &str, value: &Value, errors: &mut Vec<FieldError>) {
+/// A port number from 1 to 65535.
+pub fn validate_port_number(field: &str, value: &Value, errors: &mut Vec<FieldError>) {
     if !value.as_i64().is_some_and(|number| (1..=65_535).contains(&number)) {
         errors.push(FieldError::invalid(field, value.clone(), "must be between 1 and 65535, inclusive"));
     }
@@ -372,7 +373,7 @@ pub fn dns_subdomain(field: &str, text: &str) -> Option<FieldError> {
 }
 
 /// An IANA service name, as named target ports have to be.
-fn port_name(field: &str, text: &str) -> Option<FieldError> {
+pub fn port_name(field: &str, text: &str) -> Option<FieldError> {
     let why = if text.len() > 15 {
         "must be no more than 15 characters"
     } else if !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
@@ -570,7 +571,7 @@ fn cidr(field: &str, text: &str) -> Option<FieldError> {
 }
 
 /// An address that may stand for something outside: not loopback, link-local or unspecified.
-fn outside_ip(field: &str, text: &str) -> Option<FieldError> {
+pub fn outside_ip(field: &str, text: &str) -> Option<FieldError> {
     if let Some(why) = bad_ip(text) {
         return Some(FieldError::invalid(field, text, why));
     }

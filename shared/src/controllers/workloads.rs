@@ -56,6 +56,14 @@ impl Default for Strategy {
 }
 
 impl Strategy {
+    /// How many of `replicas` pods have to be available for the whole to be.
+    pub fn fewest(self, replicas: u32) -> u32 {
+        match self {
+            Strategy::Recreate => replicas,
+            Strategy::RollingUpdate { .. } => replicas.saturating_sub(self.limits(replicas).1),
+        }
+    }
+
     /// How many pods may be over, and how many may be missing, while `replicas` are replaced. Never both zero.
     fn limits(self, replicas: u32) -> (u32, u32) {
         let Strategy::RollingUpdate { max_surge, max_unavailable } = self else { return (0, replicas) };

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use vipscope_shared::controllers::workloads::{self, Amount, ReplicaChange, ReplicaSetView, Strategy};
 use vipscope_shared::delta;
 use vipscope_shared::manifest;
-use vipscope_shared::model::{ClusterState, Key, Kind, Pod};
+use vipscope_shared::model::{ClusterState, Key, Keyed, Kind, Pod};
 
+use crate::sandbox::events::{self, Happening, Severity};
 use crate::sandbox::object::{self, Object};
 use crate::sandbox::objects::{self, DeleteOptions, Part};
 use crate::sandbox::resources::Type;
@@ -23,6 +24,10 @@ pub fn sync_deployment(store: &Store, key: &Key) {
         }
         let hash = workloads::template_hash(&deployment["spec"]["template"].to_string());
         let mut sets = replica_sets(tx, &deployment);
+        if deployment["spec"]["paused"] == true {
+            sync_paused(tx, &deployment, &sets, &hash);
+            return;
+        }
         if !sets.iter().any(|set| label(set, HASH_LABEL) == hash) {
             create_replica_set(tx, &deployment, &hash, next_revision(&sets));
             sets = replica_sets(tx, &deployment);
@@ -36,6 +41,20 @@ pub fn sync_deployment(store: &Store, key: &Key) {
         forget_old(tx, &deployment, &old);
         set_deployment_status(tx, &deployment, &new, &old);
     });
+}
+
+/// A paused Deployment is scaled, but rolls nothing out.
+fn sync_paused(tx: &mut Transaction<'_>, deployment: &Object, sets: &[Object], hash: &str) {
+    // Without a ReplicaSet of this template, the newest one keeps the pods.
+    let current = sets.iter().find(|set| label(set, HASH_LABEL) == hash).or(sets.last());
+    let Some(current) = current.cloned() else { return };
+    let others: Vec<Object> = sets.iter().filter(|set| ***set != *current).cloned().collect();
+    let others_have: u32 = others.iter().map(|set| count(&set["spec"]["replicas"])).sum();
+    let wanted = count(&deployment["spec"]["replicas"]).saturating_sub(others_have);
+    let _ = objects::modify(tx, Type::ReplicaSets, &object::key(&current), Part::Main, |set| {
+        set["spec"]["replicas"] = wanted.into();
+    });
+    set_deployment_status(tx, deployment, &current, &others);
 }
 
 fn label<'a>(object: &'a Value, key: &str) -> &'a str {
@@ -149,6 +168,10 @@ fn scale(tx: &mut Transaction<'_>, deployment: &Value, new: &Object, old: &[Obje
     let changes = workloads::rollout(replicas, strategy(deployment), &new_view, &old_views);
     for (name, replicas) in changes {
         let key = Key::new(object::namespace(deployment), name);
+        let before = tx.get(Type::ReplicaSets, &key).map_or(0, |set| count(&set["spec"]["replicas"]));
+        let way = if replicas > before { "up" } else { "down" };
+        let message = format!("Scaled {way} replica set {} from {before} to {replicas}", key.name);
+        note(tx, deployment, ("ScalingReplicaSet", &message), "deployment-controller");
         let _ = objects::modify(tx, Type::ReplicaSets, &key, Part::Main, |set| {
             set["spec"]["replicas"] = replicas.into();
         });
@@ -172,7 +195,7 @@ fn set_deployment_status(tx: &mut Transaction<'_>, deployment: &Value, new: &Obj
     let wanted = count(&deployment["spec"]["replicas"]);
     let current = new_view.current + old_views.iter().map(|set| set.current).sum::<u32>();
     let available = new_view.available + old_views.iter().map(|set| set.available).sum::<u32>();
-    let enough = available >= wanted.saturating_sub(wanted / 4);
+    let enough = available >= strategy(deployment).fewest(wanted);
     let complete = new_view.current == wanted && current == wanted && available == wanted;
     let conditions = [
         match enough {
@@ -185,6 +208,9 @@ fn set_deployment_status(tx: &mut Transaction<'_>, deployment: &Value, new: &Obj
             ),
         },
         match complete {
+            _ if deployment["spec"]["paused"] == true => {
+                ("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused")
+            }
             true => {
                 ("Progressing", "True", "NewReplicaSetAvailable", "ReplicaSet has successfully progressed.")
             }
@@ -235,6 +261,8 @@ pub fn sync_replica_set(store: &Store, key: &Key) {
             Some(ReplicaChange::Create(more)) => (0..more).for_each(|_| create_pod(tx, &set)),
             Some(ReplicaChange::Delete(names)) => {
                 for name in names {
+                    let message = format!("Deleted pod: {name}");
+                    note(tx, &set, ("SuccessfulDelete", &message), "replicaset-controller");
                     let pod = Key::new(key.namespace.clone(), name);
                     let _ = objects::delete(tx, Type::Pods, &pod, &DeleteOptions::default());
                 }
@@ -263,7 +291,15 @@ fn create_pod(tx: &mut Transaction<'_>, set: &Value) {
         metadata["annotations"] = template["metadata"]["annotations"].clone();
     }
     let pod = json!({ "metadata": metadata, "spec": template["spec"] });
-    let _ = objects::create(tx, Type::Pods, object::namespace(set), pod);
+    if let Ok(made) = objects::create(tx, Type::Pods, object::namespace(set), pod) {
+        let message = format!("Created pod: {}", object::name(&made));
+        note(tx, set, ("SuccessfulCreate", &message), "replicaset-controller");
+    }
+}
+
+/// Writes a normal event: reason and message.
+fn note(tx: &mut Transaction<'_>, about: &Value, (reason, message): (&str, &str), component: &str) {
+    events::record(tx, about, Happening { severity: Severity::Normal, reason, message, component });
 }
 
 fn set_replica_set_status(tx: &mut Transaction<'_>, set: &Value) {
@@ -277,23 +313,57 @@ fn set_replica_set_status(tx: &mut Transaction<'_>, set: &Value) {
     });
 }
 
+/// Whether the node has the labels that the pod asks for, and no taint that it does not tolerate.
+fn suits(pod: &Value, node: &Value) -> bool {
+    let wanted = pod["spec"]["nodeSelector"].as_object().into_iter().flatten();
+    let mut missing = wanted.filter(|(key, value)| node["metadata"]["labels"].get(key) != Some(value));
+    let tolerates = |taint: &Value| {
+        object::list(pod, "/spec/tolerations").iter().any(|toleration| {
+            let text = |field: &str| object::text(toleration, field);
+            let effect = matches!(text("/effect"), "") || text("/effect") == object::text(taint, "/effect");
+            let key = text("/key") == object::text(taint, "/key");
+            let exists = text("/operator") == "Exists";
+            effect
+                && (exists && text("/key").is_empty()
+                    || key && (exists || toleration["value"] == taint["value"]))
+        })
+    };
+    let refused = object::list(node, "/spec/taints")
+        .iter()
+        .any(|taint| object::text(taint, "/effect") != "PreferNoSchedule" && !tolerates(taint));
+    missing.next().is_none() && !refused
+}
+
 /// Binds a pod to a node, or says why it can't.
 pub fn schedule(store: &Store, state: &ClusterState, key: &Key) {
     let Some(pod) = state.pods().get(key).filter(|pod| pod.node.is_none() && !pod.meta.terminating()) else {
         return;
     };
-    let nodes = state.nodes().values().map(|node| &**node);
+    let Some(object) = store.get(Type::Pods, key) else { return };
+    let takes =
+        |name: &str| store.get(Type::Nodes, &Key::cluster(name)).is_some_and(|node| suits(&object, &node));
+    let nodes = state.nodes().values().map(|node| &**node).filter(|node| takes(node.name()));
     let chosen = workloads::place(pod, nodes, state.pods().values().map(|pod| &**pod));
     store.write(|tx| match chosen {
         Some(node) => {
-            let _ = objects::modify(tx, Type::Pods, key, Part::Main, |pod| {
+            let bound = objects::modify(tx, Type::Pods, key, Part::Main, |pod| {
                 pod["spec"]["nodeName"] = node.to_string().into();
             });
+            if let Ok(pod) = bound {
+                let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
+                note(tx, &pod, ("Scheduled", &message), "default-scheduler");
+            }
         }
         None => {
             let total = state.nodes().len();
-            let message = format!("0/{total} nodes are available: {total} node(s) were unschedulable.");
+            let message = format!("0/{total} nodes are available: {total} node(s) were unschedulable, not ready, tainted, or did not match the pod's node selector.");
             let stamp = tx.clock.stamp();
+            if let Some(pod) = tx.get(Type::Pods, key).cloned() {
+                let (severity, component) = (Severity::Warning, "default-scheduler");
+                let happening =
+                    Happening { severity, reason: "FailedScheduling", message: &message, component };
+                events::record(tx, &pod, happening);
+            }
             let _ = objects::modify(tx, Type::Pods, key, Part::Status, |pod| {
                 let row = ("PodScheduled", "False", "Unschedulable", message.as_str());
                 let mut condition = condition(&pod["status"], &row, &stamp);
