@@ -236,6 +236,8 @@ fn a_service_that_is_being_deleted_is_left_alone() {
     );
     let broken = ("selector: {app: web}", "selector: {app: wob}");
     assert_eq!(report(&cluster(&[gone, broken], &[])).findings, []);
+    let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: shop, deletionTimestamp: \"2026-01-01T23:58:00Z\"}}";
+    assert_eq!(report(&cluster(&[broken], &[namespace])).findings, [], "with its namespace, too");
 }
 
 #[test]

@@ -269,6 +269,12 @@ impl<'a> Subject<'a> {
         &self.service.meta.key.name
     }
 
+    /// It is being deleted, or its namespace is.
+    pub(super) fn is_going(&self) -> bool {
+        let namespace = self.facts.state.namespaces().get(&Key::cluster(self.service.namespace().clone()));
+        self.service.meta.terminating() || namespace.is_some_and(|namespace| namespace.meta.terminating())
+    }
+
     pub(super) fn is_external_name(&self) -> bool {
         self.service.service_type == ServiceType::ExternalName
     }

@@ -114,15 +114,16 @@ fn runnable(facts: &Facts<'_>, report: &mut Report) -> Vec<&'static Check> {
 /// Codes that say nothing new once another has spoken of the same Service.
 const SILENCED: [(Code, std::ops::RangeInclusive<Code>); 1] = [(Code(1), Code(2)..=Code(8))];
 
-/// In the order of evaluation. A Service that is being deleted is asked only how long that takes.
+/// In the order of evaluation. A Service that is being deleted, alone or with its namespace, is asked only how long that takes.
 fn of_service(subject: &Subject<'_>, runnable: &[&'static Check]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
+    let going = subject.is_going();
     for check in runnable {
         let How::Service(find) = check.how else { continue };
         let silenced = SILENCED.iter().any(|(by, codes)| {
             codes.contains(&check.code) && findings.iter().any(|finding| finding.code == *by)
         });
-        if silenced || (subject.service.meta.terminating() && !check.of_deleted) {
+        if silenced || (going && !check.of_deleted) {
             continue;
         }
         findings.extend(find(subject).into_iter().map(|problem| finish(problem, check)));

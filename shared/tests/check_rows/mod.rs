@@ -162,6 +162,8 @@ const EXT_MIRRORED: &str = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlic
 const OLD_REVISION_POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: web-77c984c8f5-x, namespace: shop, labels: {app: web}, ownerReferences: [{kind: ReplicaSet, name: web-77c984c8f5, controller: true}]}, spec: {nodeName: node-a, containers: [{name: web, ports: [{name: http, containerPort: 8080}], readinessProbe: {httpGet: {port: http}}}]}, status: {phase: Running, podIP: 10.244.0.6, conditions: [{type: Ready, status: \"True\"}]}}";
 const SAME_ADDRESS_LB: &str = "{apiVersion: v1, kind: Service, metadata: {name: later, namespace: shop}, spec: {type: LoadBalancer, clusterIP: 10.96.1.6, ports: [{name: http, port: 80}]}, status: {loadBalancer: {ingress: [{ip: 198.51.100.9}]}}}";
 const SAME_ADDRESS_OTHER_PORT: &str = "{apiVersion: v1, kind: Service, metadata: {name: later, namespace: shop}, spec: {type: LoadBalancer, clusterIP: 10.96.1.6, ports: [{name: http, port: 81}]}, status: {loadBalancer: {ingress: [{ip: 198.51.100.9}]}}}";
+/// To a namespace of which nothing is shown.
+const LEADS_UNSEEN: &str = "{apiVersion: v1, kind: Service, metadata: {name: alias, namespace: shop}, spec: {type: ExternalName, externalName: web.prod.svc.cluster.local}}";
 
 pub const ROWS: &[Row] = &[
     // Selection.
@@ -597,6 +599,7 @@ pub const ROWS: &[Row] = &[
     (44, ALIAS_ERROR, &[], &[LEADS_NOWHERE]),
     (44, ALIAS_ERROR, &[], &[LEADS_BACK]),
     (44, ALIAS_WARN, &[], &[LEADS_BARE]),
+    (44, ALIAS_WARN, &[], &[LEADS_UNSEEN]),
     (44, "", &[], &[LEADS_OUT]),
     (44, "", &[], &[LEADS_TO_IP]),
     (44, "", &[], &[LEADS_TO_SVC_OUTSIDE]),

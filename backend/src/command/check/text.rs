@@ -106,3 +106,32 @@ pub(super) fn list(checks: &[&Check]) -> String {
     let _ = writeln!(out, "{run} checks, {} of the catalogue are not run", checks.len() - run);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use vipscope_shared::diagnose::{Options, diagnose};
+    use vipscope_shared::manifest;
+
+    use super::*;
+
+    #[test]
+    fn colour_is_ours_and_never_the_clusters() {
+        let text = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: ExternalName, externalName: \"b.\\e[31m.svc\"}}";
+        let state = manifest::load(text).unwrap().state;
+        let found = diagnose(&state, &Options::at(Timestamp::UNIX_EPOCH));
+        let plain = report(&found, Colour::Plain);
+        assert!(
+            plain.starts_with("warn  SVC044 Service default/a: ") || plain.starts_with("error SVC0"),
+            "{plain}"
+        );
+        assert!(!plain.contains('\u{1b}') && plain.contains("\u{fffd}[31m"), "{plain}");
+        let painted = report(&found, Colour::Ansi);
+        assert!(painted.starts_with("\u{1b}[1;3"), "{painted}");
+        let reset = painted.replace("\u{1b}[0m", "");
+        let ours = ["1;31", "1;33", "1;36", "1", "2"]
+            .iter()
+            .fold(reset, |text, code| text.replace(&format!("\u{1b}[{code}m"), ""));
+        assert_eq!(ours, plain, "without our own colours it is the same text");
+    }
+}

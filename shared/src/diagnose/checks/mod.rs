@@ -88,7 +88,7 @@ pub struct Check {
     pub explanation: &'static str,
     /// Kinds of which objects must be known, beside Services; else the check is skipped.
     pub needs: &'static [Kind],
-    /// It also speaks of Services that are being deleted.
+    /// It also speaks of Services that are being deleted, alone or with their namespace.
     pub of_deleted: bool,
     pub how: How,
 }

@@ -6,7 +6,7 @@ pub const CHECK: Check = Check {
     code: Code(14),
     title: "Manual endpoint address is a Service IP",
     severity: Severity::Warn,
-    condition: "An address of a slice or of Endpoints made by hand is the cluster IP of a Service.",
+    condition: "An address of a slice or of Endpoints made by hand is the cluster IP of a Service. (ServiceCIDRs are not watched, so an unused address of a Service range goes unseen.)",
     explanation: "Destination NAT is not applied twice on one path, so packets to that address go nowhere on most ways.",
     needs: &[],
     of_deleted: false,

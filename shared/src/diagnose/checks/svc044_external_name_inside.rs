@@ -6,7 +6,7 @@ pub const CHECK: Check = Check {
     code: Code(44),
     title: "ExternalName points into the cluster",
     severity: Severity::Warn,
-    condition: "The external name ends with .svc or .svc.cluster.local, or has no dot. Error if the Service that it names is not there, or if ExternalNames lead back to this one.",
+    condition: "The external name ends with .svc or .svc.cluster.local, or has no dot. Error if the Service that it names is not there, in a namespace that is known, or if ExternalNames lead back to this one.",
     explanation: "Clients follow a chain of names: certificates and Host headers do not match the name they asked for. A name without a dot means something else wherever the resolver's search list differs.",
     needs: &[],
     of_deleted: false,
@@ -25,9 +25,10 @@ fn find(s: &Subject<'_>) -> Vec<Problem> {
             s.problem("its external name leads back to itself").severity(Severity::Error)
         }
         Some(key) if s.facts.state.services().contains(&key) => s.problem(format!("leads to Service {key}")),
-        Some(key) => {
+        Some(key) if is_shown(s.facts, &key.namespace) => {
             s.problem(format!("leads to Service {key}, which is not there")).severity(Severity::Error)
         }
+        Some(key) => s.problem(format!("leads to Service {key}, of a namespace that is not shown")),
         None if !name.trim_end_matches('.').contains('.') => {
             s.problem(format!("what {name} means depends on the search list of whoever resolves it"))
         }
@@ -38,6 +39,15 @@ fn find(s: &Subject<'_>) -> Vec<Problem> {
         .advice("let clients use the other Service's own name; or make a Service with a selector in the right namespace")
         .kubectl(&["kubectl", "-n", s.namespace(), "get", "service", s.name(), "-o", "yaml"]);
     vec![problem]
+}
+
+/// Some object of the namespace is known, or the Namespace itself: whoever may see only some namespaces cannot tell what is
+/// missing in the others.
+fn is_shown(facts: &Facts<'_>, namespace: &Text) -> bool {
+    let state = facts.state;
+    state.namespaces().contains(&Key::cluster(namespace.clone()))
+        || state.services().in_namespace(namespace).next().is_some()
+        || state.pods().in_namespace(namespace).next().is_some()
 }
 
 /// The Service that a name of the cluster means.
