@@ -471,3 +471,44 @@ async fn the_binary_says_how_to_use_it() {
     let open = ["serve", "--listen", "127.0.0.1:0", "--source", "sandbox", "--sandbox-listen", "0.0.0.0:0"];
     assert_eq!(Program::start(&open).ends().await.code(), Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_leave_their_workload_and_orphans_are_adopted() {
+    let Some(cluster) = Cluster::start(Options { empty: true, ..DEMO }).await else { return };
+    let rows = [
+        ("create deployment web --image=nginx:1 --replicas=2 --port=80", Says::Fine),
+        ("expose deployment web", Says::Fine),
+        ("rollout status deployment/web --timeout=30s", Says::Fine),
+    ];
+    cluster.check(&rows).await;
+    let names = cluster.line("get pods -l app=web -o jsonpath={.items[*].metadata.name}").await.out;
+    let first = names.split(' ').next().unwrap();
+    let aside = format!("label pod {first} app=aside --overwrite");
+    cluster.check(&[(&aside, Says::Contains("labeled"))]).await;
+    let patience = Duration::from_secs(20);
+    let ready = "get deployment web -o jsonpath={.status.readyReplicas}";
+    let endpoints = "get endpointslices -l kubernetes.io/service-name=web -o jsonpath={.items[*].endpoints[*].targetRef.name}";
+    cluster
+        .eventually(
+            patience,
+            "get pods --no-headers",
+            Says::Columns(&["web-* 1/1 Running *", "web-* 1/1 Running *", "web-* 1/1 Running *"]),
+        )
+        .await;
+    cluster.eventually(patience, ready, Says::Is("2")).await;
+    assert!(!cluster.line(endpoints).await.out.contains(first), "the relabelled pod gets no traffic");
+    let owner = format!("get pod {first} -o jsonpath={{.metadata.ownerReferences}}");
+    cluster.check(&[(&owner, Says::Is("")), (&format!("delete pod {first} --now"), Says::Fine)]).await;
+
+    let names = cluster.line("get pods -l app=web -o name").await.out;
+    let rows = [
+        ("delete deployment web --cascade=orphan", Says::Is("deployment.apps \"web\" deleted")),
+        ("get pods -l app=web -o name", Says::Is(&names)),
+        ("create deployment web --image=nginx:1 --replicas=2 --port=80", Says::Fine),
+        ("rollout status deployment/web --timeout=30s", Says::Contains("successfully rolled out")),
+        ("get pods -l app=web -o name", Says::Is(&names)),
+        ("delete deployment web", Says::Fine),
+    ];
+    cluster.check(&rows).await;
+    cluster.eventually(patience, "get pods -l app=web -o name", Says::Is("")).await;
+}

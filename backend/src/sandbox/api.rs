@@ -22,7 +22,7 @@ use super::objects::{self, DeleteOptions, Deleted, Part, Propagation};
 use super::patch::{self, PatchKind};
 use super::portforward;
 use super::query::Query;
-use super::render::{self, Columns, Representation};
+use super::render::{self, Columns, Form, Representation};
 use super::resources::{Feature, Type};
 use super::reviews::Review;
 use super::route::{Route, Sub, Target};
@@ -184,12 +184,11 @@ impl Call {
     /// The object in the form that was asked for, or its Scale.
     fn answer(&self, code: StatusCode, object: &Object) -> Result<Response, Refusal> {
         let shown = self.representation()?;
-        let value = match self.target.sub {
-            Some(Sub::Scale) => scale::of(object),
-            _ => {
-                let now = self.api.store.clock.now();
-                render::object(shown.form, self.target.resource, object, Columns::Defined, now)
-            }
+        let now = self.api.store.clock.now();
+        let value = match (self.target.sub, shown.form) {
+            (Some(Sub::Scale), Form::Table(_)) => scale::table(object, now),
+            (Some(Sub::Scale), _) => scale::of(object),
+            _ => render::object(shown.form, self.target.resource, object, Columns::Defined, now),
         };
         let headers =
             [(header::CONTENT_TYPE, shown.media_type), (header::CACHE_CONTROL, "no-cache, private")];

@@ -84,6 +84,16 @@ pub fn metadata(object: &mut Value) -> &mut Map<String, Value> {
     map_at(object, "metadata")
 }
 
+/// Empty lists and maps of the metadata are as good as absent, and are not shown.
+pub fn drop_empty_metadata(object: &mut Value) {
+    let is_empty = |value: &Value| match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    metadata(object).retain(|field, value| field == "managedFields" || !is_empty(value));
+}
+
 /// Removes what is `null`, as a typed API server forgets it.
 pub fn drop_nulls(value: &mut Value) {
     match value {

@@ -121,6 +121,7 @@ fn prepare(resource: Type, namespace: &str, object: &mut Value) -> Result<(), Re
     if !object["metadata"].is_null() && !object["metadata"].is_object() {
         return Err(strategy::cannot_handle(resource, info.kind, "json: metadata is not an object"));
     }
+    object::drop_empty_metadata(object);
     let given = object::namespace(object).to_owned();
     let metadata = object::metadata(object);
     if !resource.is_namespaced() {
@@ -401,6 +402,7 @@ fn orphan_dependents(tx: &mut Transaction<'_>, uid: &str) {
         if let Some(owners) = owners {
             owners.retain(|owner| object::text(owner, "/uid") != uid);
         }
+        object::drop_empty_metadata(&mut new);
         tx.put(resource, new);
     }
 }

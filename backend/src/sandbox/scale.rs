@@ -1,5 +1,6 @@
 //! `/scale`: the replica count of a workload as an object of its own, `autoscaling/v1` Scale.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use vipscope_shared::admission::FieldError;
 use vipscope_shared::model::Key;
@@ -9,6 +10,7 @@ use super::object::{self, Object};
 use super::objects::{self, Part};
 use super::resources::Type;
 use super::store::Transaction;
+use super::table;
 
 /// The Scale of a workload.
 pub fn of(workload: &Value) -> Value {
@@ -26,6 +28,31 @@ pub fn of(workload: &Value) -> Value {
         "status": {
             "replicas": workload["status"]["replicas"].as_i64().unwrap_or_default(), "selector": selector.join(","),
         },
+    })
+}
+
+/// The Scale of a workload as a table of one row.
+pub fn table(workload: &Value, now: Timestamp) -> Value {
+    let column = |name: &str, kind: &str| {
+        json!({
+            "name": name, "type": kind, "format": if name == "Name" { "name" } else { "" },
+            "description": format!("{name} of the Scale"), "priority": 0,
+        })
+    };
+    let scale = of(workload);
+    let age = table::age(object::text(workload, "/metadata/creationTimestamp"), now);
+    let cells =
+        json!([scale["metadata"]["name"], scale["spec"]["replicas"], scale["status"]["replicas"], age]);
+    let carried = json!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": scale["metadata"],
+    });
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+        "metadata": { "resourceVersion": scale["metadata"]["resourceVersion"] },
+        "columnDefinitions": [
+            column("Name", "string"), column("Desired", "integer"), column("Available", "integer"), column("Age", "string"),
+        ],
+        "rows": [{ "cells": cells, "object": carried }],
     })
 }
 

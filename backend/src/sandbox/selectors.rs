@@ -18,6 +18,26 @@ impl Selector {
         Ok(Selector { labels: parse_labels(labels)?, fields: parse_fields(resource, fields)? })
     }
 
+    /// A workload's `spec.selector`: `matchLabels` and `matchExpressions`. An empty one selects all.
+    pub fn of_workload(selector: &Value) -> Selector {
+        let pairs = selector["matchLabels"].as_object().into_iter().flatten();
+        let equal = pairs.map(|(key, value)| {
+            let test = Test::In(vec![value.as_str().unwrap_or_default().to_owned()]);
+            Requirement { key: key.clone(), test }
+        });
+        let expressions = object::list(selector, "/matchExpressions").iter().map(|one| {
+            let values = object::list(one, "/values").iter().filter_map(Value::as_str).map(str::to_owned);
+            let test = match object::text(one, "/operator") {
+                "In" => Test::In(values.collect()),
+                "NotIn" => Test::NotIn(values.collect()),
+                "DoesNotExist" => Test::Absent,
+                _ => Test::Exists,
+            };
+            Requirement { key: object::text(one, "/key").to_owned(), test }
+        });
+        Selector { labels: equal.chain(expressions).collect(), fields: Vec::new() }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
@@ -241,6 +261,21 @@ mod tests {
         }
         let refused = Selector::parse(Type::Pods, "=x", "").unwrap_err();
         assert_eq!(refused.message, "unable to parse requirement: found '=', expected: identifier");
+    }
+
+    #[test]
+    fn selectors_of_workloads() {
+        let selector = Selector::of_workload(&json!({"matchLabels": {"app": "cart"}, "matchExpressions": [
+            {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "old", "operator": "DoesNotExist"}]}));
+        let rows = [
+            (json!({"app": "cart", "tier": "b"}), true),
+            (json!({"app": "cart", "tier": "c"}), false),
+            (json!({"app": "cart", "tier": "b", "old": "1"}), false),
+            (json!({"tier": "b"}), false),
+        ];
+        for (labels, expected) in rows {
+            assert_eq!(selector.matches(&json!({"metadata": {"labels": labels}})), expected, "{labels}");
+        }
     }
 
     #[test]

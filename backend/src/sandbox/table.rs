@@ -81,7 +81,7 @@ fn entries(object: &Value, fields: &[&str]) -> usize {
 }
 
 /// Since when, as kubectl writes it.
-fn age(stamp: &str, now: Timestamp) -> String {
+pub fn age(stamp: &str, now: Timestamp) -> String {
     let Ok(time) = stamp.parse::<Timestamp>() else { return UNKNOWN.to_owned() };
     human(now.as_second() - time.as_second())
 }

@@ -58,7 +58,7 @@ async fn a_manifest_is_applied_a_pod_fails_and_all_starts_anew() {
     .unwrap();
 
     // Its pods come, and one of them is made to fail in the inspector.
-    page.open(&format!("{}/?sel=pod/shop/payments", server.url)).await.unwrap();
+    page.open(&format!("{}/?sel=svc/shop/payments", server.url)).await.unwrap();
     let pod = page
         .until(
             "a pod of payments that is ready",

@@ -7,6 +7,7 @@ mod balancer;
 mod endpoints;
 mod garbage;
 mod namespaces;
+mod ownership;
 mod workloads;
 
 use std::collections::BTreeSet;
@@ -142,7 +143,8 @@ impl Manager {
             Type::Deployments => self.add([Work::Deployment(key.clone())]),
             Type::ReplicaSets => {
                 self.add([Work::ReplicaSet(key.clone())]);
-                self.add_owner(before.or(after));
+                self.add_owner(resource, before);
+                self.add_owner(resource, after);
             }
             Type::Namespaces => self.add([Work::Namespace(key.clone())]),
             Type::ConfigMaps | Type::Events | Type::Secrets | Type::ServiceAccounts => {}
@@ -174,9 +176,9 @@ impl Manager {
         self.queue.extend(work);
     }
 
-    fn add_owner(&mut self, object: Option<&Object>) {
-        let owner = object.and_then(|object| owner_work(&self.store, object));
-        self.add(owner);
+    fn add_owner(&mut self, resource: Type, object: Option<&Object>) {
+        let owners = object.map(|object| owner_work(&self.store, resource, object));
+        self.add(owners.into_iter().flatten());
     }
 
     fn pod_changed(&mut self, key: &Key, before: Option<&Object>, after: Option<&Object>) {
@@ -188,7 +190,8 @@ impl Manager {
         });
         let touched: Vec<_> = touched.map(|service| Work::Endpoints(service.meta.key.clone())).collect();
         self.add(touched);
-        self.add_owner(after.or(before));
+        self.add_owner(Type::Pods, before);
+        self.add_owner(Type::Pods, after);
         if after.is_some_and(|pod| object::text(pod, "/spec/nodeName").is_empty()) {
             self.add([Work::Schedule(key.clone())]);
         }
@@ -252,12 +255,21 @@ fn labels_of(object: &Value) -> Labels {
     labels.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default())).collect()
 }
 
-/// The workload that controls `object`.
-fn owner_work(store: &Store, object: &Value) -> Option<Work> {
-    let uid = object::controller(object)?;
-    store.write(|tx| match tx.by_uid(uid)? {
-        (Type::ReplicaSets, owner) => Some(Work::ReplicaSet(object::key(owner))),
-        (Type::Deployments, owner) => Some(Work::Deployment(object::key(owner))),
-        _ => None,
+/// The workload that controls `object`; those that would adopt it if none does.
+fn owner_work(store: &Store, resource: Type, object: &Value) -> Vec<Work> {
+    let Some(uid) = object::controller(object) else {
+        return store.write(|tx| match resource {
+            Type::Pods => {
+                ownership::suitors(tx, Type::ReplicaSets, object).into_iter().map(Work::ReplicaSet).collect()
+            }
+            _ => {
+                ownership::suitors(tx, Type::Deployments, object).into_iter().map(Work::Deployment).collect()
+            }
+        });
+    };
+    store.write(|tx| match tx.by_uid(uid) {
+        Some((Type::ReplicaSets, owner)) => vec![Work::ReplicaSet(object::key(owner))],
+        Some((Type::Deployments, owner)) => vec![Work::Deployment(object::key(owner))],
+        _ => Vec::new(),
     })
 }

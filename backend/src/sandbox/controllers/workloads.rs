@@ -6,6 +6,7 @@ use vipscope_shared::delta;
 use vipscope_shared::manifest;
 use vipscope_shared::model::{ClusterState, Key, Keyed, Kind, Pod};
 
+use super::ownership;
 use crate::sandbox::events::{self, Happening, Severity};
 use crate::sandbox::object::{self, Object};
 use crate::sandbox::objects::{self, DeleteOptions, Part};
@@ -22,6 +23,7 @@ pub fn sync_deployment(store: &Store, key: &Key) {
         if object::is_terminating(&deployment) {
             return;
         }
+        ownership::claim(tx, &deployment, Type::ReplicaSets);
         let hash = workloads::template_hash(&deployment["spec"]["template"].to_string());
         let mut sets = replica_sets(tx, &deployment);
         if deployment["spec"]["paused"] == true {
@@ -255,6 +257,7 @@ pub fn sync_replica_set(store: &Store, key: &Key) {
         if object::is_terminating(&set) {
             return;
         }
+        ownership::claim(tx, &set, Type::Pods);
         let pods: Vec<Pod> = pods_of(tx, &set).iter().filter_map(|pod| model(pod)).collect();
         let pods: Vec<&Pod> = pods.iter().collect();
         match workloads::replicas(count(&set["spec"]["replicas"]), &pods) {
