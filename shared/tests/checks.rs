@@ -265,6 +265,35 @@ fn one_service_is_diagnosed_like_all() {
 }
 
 #[test]
+fn external_names_that_lead_to_each_other() {
+    let leads = |from: &str, to: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: {from}, namespace: shop}}, spec: {{type: ExternalName, externalName: {to}.shop.svc}}}}"
+        )
+    };
+    let found = |documents: &[&str]| -> Vec<String> {
+        let report = report(&cluster(&[], documents));
+        report.findings.iter().map(|f| format!("{} {}: {}", f.code, short(f), f.message)).collect()
+    };
+    let circle = [leads("a", "b"), leads("b", "a")];
+    assert_eq!(
+        found(&[&circle[0], &circle[1]]),
+        [
+            "SVC044 error Service shop/a: its external name leads back to itself",
+            "SVC044 error Service shop/b: its external name leads back to itself",
+        ]
+    );
+    let chain = [leads("a", "b"), leads("b", "web")];
+    assert_eq!(
+        found(&[&chain[0], &chain[1]]),
+        [
+            "SVC044 warn Service shop/a: leads to Service shop/b",
+            "SVC044 warn Service shop/b: leads to Service shop/web"
+        ]
+    );
+}
+
+#[test]
 fn many_endpoints_and_many_services() {
     let endpoints: Vec<String> =
         (0..1001).map(|n| format!("{{addresses: [10.{}.{}.1]}}", n / 250, n % 250)).collect();
