@@ -138,7 +138,14 @@ fn compare(bed: &mut Bed, loader: Loader, family: IpFamily) -> Tally {
 
 fn judge(bed: &Bed, name: &str, scene: &Scene<'_>, tally: &mut Tally) {
     let shots: Vec<_> = scene.questions.iter().map(Question::shot).collect();
-    for (question, seen) in scene.questions.iter().zip(bed.fire(&shots)) {
+    let before = bed.taken();
+    let all = bed.fire(&shots);
+    // What is lost must not have arrived either.
+    let (taken, answered) = (bed.taken() - before, all.iter().filter_map(place).count());
+    if taken != answered {
+        tally.disagreements.push(format!("{name}: {taken} packets arrived, but {answered} were answered"));
+    }
+    for (question, seen) in scene.questions.iter().zip(all) {
         tally.asked += 1;
         if question.agrees(&scene.view, &seen) || by_chance(bed, scene, question, &seen) {
             *tally.agreed.entry(question.verdict().as_str()).or_default() += 1;
@@ -306,7 +313,13 @@ fn arrivals(bed: &Bed, vip: SocketAddr, clients: impl Iterator<Item = IpAddr>) -
 }
 
 /// How likely it is that the kernel's choices have the predicted shares.
-fn likelihood_of(predictor: &Predictor, vip: SocketAddr, source: IpAddr, places: &[SocketAddr]) -> f64 {
+fn likelihood_of(
+    loader: Loader,
+    predictor: &Predictor,
+    vip: SocketAddr,
+    source: IpAddr,
+    places: &[SocketAddr],
+) -> f64 {
     let packet = Packet {
         source,
         destination: vip.ip(),
@@ -321,7 +334,7 @@ fn likelihood_of(predictor: &Predictor, vip: SocketAddr, source: IpAddr, places:
     let counts: Vec<usize> = trace.outcomes.iter().map(|one| count(one.destination)).collect();
     assert_eq!(counts.iter().sum::<usize>(), places.len(), "all at predicted endpoints");
     let likelihood = likelihood(&counts, &shares);
-    println!("{} {}: {counts:?}, p = {likelihood:.3}", predictor.context.mode, predictor.context.family);
+    println!("{} {}: {counts:?}, p = {likelihood:.3}", loader.name(), predictor.context.family);
     likelihood
 }
 
@@ -343,12 +356,12 @@ fn shares_and_affinity_are_as_predicted() {
 
             let one = client(family, 0);
             let places = arrivals(&bed, vip(0), std::iter::repeat_n(one, CONNECTIONS));
-            assert!(likelihood_of(&predictor, vip(0), one, &places) > BOUND, "{}", loader.name());
+            assert!(likelihood_of(loader, &predictor, vip(0), one, &places) > BOUND, "{}", loader.name());
 
             // Clients do not follow each other, and each comes back to its own endpoint.
             let clients = || (0..CLIENTS).map(|nth| client(family, nth));
             let first = arrivals(&bed, vip(1), clients());
-            assert!(likelihood_of(&predictor, vip(1), one, &first) > BOUND, "{}", loader.name());
+            assert!(likelihood_of(loader, &predictor, vip(1), one, &first) > BOUND, "{}", loader.name());
             assert_eq!(arrivals(&bed, vip(1), clients()), first, "{}", loader.name());
         }
     }
