@@ -1,5 +1,8 @@
 //! The kernel as judge: what it does to real packets, under rules that were generated, is what was predicted of them.
 //!
+//! Both ends tell what became of a packet: the sender, whether it was answered, refused or left alone; the server that
+//! answers, at which address it took it and whom it took for its sender. So replies are held to go back the same way.
+//!
 //! Needs Linux, root, iproute2, iptables (legacy and nft), ipset and nftables. Where something is missing the test says so
 //! and passes, but with `CI=true` it fails. Packets that cannot be sent or seen, and clusters for which the kernel lacks
 //! something, are counted by reason and printed. Modes ipvs and userspace are not judged: the one needs a scheduler that few
@@ -64,6 +67,9 @@ struct Tally {
     agreed: BTreeMap<&'static str, usize>,
     left_out: BTreeMap<&'static str, usize>,
     clients_again: usize,
+    clusters: usize,
+    /// Those that tell pods by the interface over which they come.
+    by_interface: usize,
     disagreements: Vec<String>,
     asked: usize,
 }
@@ -104,6 +110,12 @@ fn compare(bed: &mut Bed, loader: Loader, family: IpFamily) -> Tally {
         let Some(Varied { state, node, .. }) = cluster(case, seed, family) else { continue };
         let node = state.node(&node).unwrap();
         let predictor = Predictor::new(&state, node, family, loader.mode());
+        let by_interface = predictor.host.pod_interface.is_some();
+        // Rare in the corpus, so they get a turn of their own.
+        if tally.clusters % 8 == 7 && !by_interface {
+            assert!(seed < 1_000_000, "the corpus has clusters with an interface detector");
+            continue;
+        }
         if !bed.has_recent && port_infos(&state, family).iter().any(|port| port.affinity.is_some()) {
             *tally.left_out.entry("clusters with affinity: the kernel has no xt_recent").or_default() += 1;
             continue;
@@ -118,15 +130,24 @@ fn compare(bed: &mut Bed, loader: Loader, family: IpFamily) -> Tally {
         let name = format!("{} seed {seed} node {} {family}", case.name, node.name());
         bed.load(&name, &scene.view, &scene.sockets);
         judge(bed, &name, &scene, &mut tally);
+        tally.clusters += 1;
+        tally.by_interface += usize::from(by_interface);
     }
     tally
 }
 
 fn judge(bed: &Bed, name: &str, scene: &Scene<'_>, tally: &mut Tally) {
     let shots: Vec<_> = scene.questions.iter().map(Question::shot).collect();
-    for (question, seen) in scene.questions.iter().zip(bed.fire(&shots)) {
+    let before = bed.taken();
+    let all = bed.fire(&shots);
+    // What is lost must not have arrived either.
+    let (taken, answered) = (bed.taken() - before, all.iter().filter_map(place).count());
+    if taken != answered {
+        tally.disagreements.push(format!("{name}: {taken} packets arrived, but {answered} were answered"));
+    }
+    for (question, seen) in scene.questions.iter().zip(all) {
         tally.asked += 1;
-        if question.agrees(&scene.view, &seen) {
+        if question.agrees(&scene.view, &seen) || by_chance(bed, scene, question, &seen) {
             *tally.agreed.entry(question.verdict().as_str()).or_default() += 1;
             continue;
         }
@@ -138,6 +159,14 @@ fn judge(bed: &Bed, name: &str, scene: &Scene<'_>, tally: &mut Tally) {
         ));
     }
     clients_stay(bed, name, &scene.questions, tally);
+}
+
+/// A packet of the node to itself has a source address that masquerading may choose as well, and once in tens of thousands it
+/// chooses the same port: then it is asked again.
+fn by_chance(bed: &Bed, scene: &Scene<'_>, question: &Question, seen: &Seen) -> bool {
+    let same = matches!(seen, Seen::Answer { source, peer, .. } if source == peer);
+    let own = question.packet.origin == Origin::Node;
+    same && own && question.agrees(&scene.view, &bed.fire(&[question.shot()])[0])
 }
 
 /// The steps of the first outcome, one a line.
@@ -179,10 +208,12 @@ fn kernel_agrees(loader: Loader) {
         let tally = compare(&mut bed, loader, family);
         let agreed: usize = tally.agreed.values().sum();
         println!(
-            "{} {family}: {agreed} of {} packets agreed: {:?}; {} clients came again; left out: {:?}; {:.1} s",
+            "{} {family}: {agreed} of {} packets agreed: {:?}; {} clusters, {} by interface; {} clients came again; left out: {:?}; {:.1} s",
             loader.name(),
             tally.asked,
             tally.agreed,
+            tally.clusters,
+            tally.by_interface,
             tally.clients_again,
             tally.left_out,
             began.elapsed().as_secs_f64()
@@ -194,6 +225,7 @@ fn kernel_agrees(loader: Loader) {
             let met = tally.agreed.get(verdict.as_str()).is_some_and(|count| *count > tally.asked / 100);
             assert!(met, "packets must meet everything: {:?}", tally.agreed);
         }
+        assert!(tally.by_interface > 0, "some clusters must have an interface detector");
         assert!(tally.clients_again > 0 || !bed.has_recent, "some clients must be remembered");
     }
 }
@@ -281,7 +313,13 @@ fn arrivals(bed: &Bed, vip: SocketAddr, clients: impl Iterator<Item = IpAddr>) -
 }
 
 /// How likely it is that the kernel's choices have the predicted shares.
-fn likelihood_of(predictor: &Predictor, vip: SocketAddr, source: IpAddr, places: &[SocketAddr]) -> f64 {
+fn likelihood_of(
+    loader: Loader,
+    predictor: &Predictor,
+    vip: SocketAddr,
+    source: IpAddr,
+    places: &[SocketAddr],
+) -> f64 {
     let packet = Packet {
         source,
         destination: vip.ip(),
@@ -296,7 +334,7 @@ fn likelihood_of(predictor: &Predictor, vip: SocketAddr, source: IpAddr, places:
     let counts: Vec<usize> = trace.outcomes.iter().map(|one| count(one.destination)).collect();
     assert_eq!(counts.iter().sum::<usize>(), places.len(), "all at predicted endpoints");
     let likelihood = likelihood(&counts, &shares);
-    println!("{} {}: {counts:?}, p = {likelihood:.3}", predictor.context.mode, predictor.context.family);
+    println!("{} {}: {counts:?}, p = {likelihood:.3}", loader.name(), predictor.context.family);
     likelihood
 }
 
@@ -318,12 +356,12 @@ fn shares_and_affinity_are_as_predicted() {
 
             let one = client(family, 0);
             let places = arrivals(&bed, vip(0), std::iter::repeat_n(one, CONNECTIONS));
-            assert!(likelihood_of(&predictor, vip(0), one, &places) > BOUND, "{}", loader.name());
+            assert!(likelihood_of(loader, &predictor, vip(0), one, &places) > BOUND, "{}", loader.name());
 
             // Clients do not follow each other, and each comes back to its own endpoint.
             let clients = || (0..CLIENTS).map(|nth| client(family, nth));
             let first = arrivals(&bed, vip(1), clients());
-            assert!(likelihood_of(&predictor, vip(1), one, &first) > BOUND, "{}", loader.name());
+            assert!(likelihood_of(loader, &predictor, vip(1), one, &first) > BOUND, "{}", loader.name());
             assert_eq!(arrivals(&bed, vip(1), clients()), first, "{}", loader.name());
         }
     }

@@ -7,8 +7,8 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -60,20 +60,23 @@ enum Job {
 /// The thread, by its jobs. It ends when this is dropped.
 pub struct Agent {
     jobs: Option<UnboundedSender<Job>>,
+    taken: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Agent {
     pub fn enter(namespace: &Namespace) -> Agent {
         let (jobs, queue) = unbounded_channel();
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counter = taken.clone();
         let path = format!("/run/netns/{}", namespace.name());
         let thread = thread::spawn(move || {
             let file = File::open(path).unwrap();
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(work(queue));
+            runtime.block_on(work(queue, &counter));
         });
-        Agent { jobs: Some(jobs), thread: Some(thread) }
+        Agent { jobs: Some(jobs), taken, thread: Some(thread) }
     }
 
     /// Writes settings under `/proc/sys/net`.
@@ -98,6 +101,11 @@ impl Agent {
         wait
     }
 
+    /// How many packets and connections its servers have taken so far.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
     fn give(&self, job: Job) {
         let sent = self.jobs.as_ref().map(|jobs| jobs.send(job));
         assert!(matches!(sent, Some(Ok(()))), "the thread in the namespace has ended");
@@ -113,7 +121,7 @@ impl Drop for Agent {
     }
 }
 
-async fn work(mut queue: UnboundedReceiver<Job>) {
+async fn work(mut queue: UnboundedReceiver<Job>, taken: &Arc<AtomicUsize>) {
     let mut servers = JoinSet::new();
     while let Some(job) = queue.recv().await {
         match job {
@@ -126,7 +134,7 @@ async fn work(mut queue: UnboundedReceiver<Job>) {
             Job::Serve(sockets, done) => {
                 servers.shutdown().await;
                 for (protocol, address) in sockets {
-                    serve(&mut servers, protocol, address).await;
+                    serve(&mut servers, protocol, address, taken.clone()).await;
                 }
                 let _ = done.send(());
             }
@@ -145,13 +153,14 @@ async fn work(mut queue: UnboundedReceiver<Job>) {
     }
 }
 
-async fn serve(servers: &mut JoinSet<()>, protocol: Protocol, address: SocketAddr) {
+async fn serve(servers: &mut JoinSet<()>, protocol: Protocol, address: SocketAddr, taken: Arc<AtomicUsize>) {
     if protocol == Protocol::Udp {
         let socket = bound(address, || UdpSocket::bind(address)).await;
         servers.spawn(async move {
             let mut buffer = [0; 64];
             loop {
                 if let Ok((_, peer)) = socket.recv_from(&mut buffer).await {
+                    taken.fetch_add(1, Ordering::SeqCst);
                     let _ = socket.send_to(format!("{address} {peer}").as_bytes(), peer).await;
                 }
             }
@@ -162,6 +171,7 @@ async fn serve(servers: &mut JoinSet<()>, protocol: Protocol, address: SocketAdd
     servers.spawn(async move {
         loop {
             if let Ok((mut stream, peer)) = listener.accept().await {
+                taken.fetch_add(1, Ordering::SeqCst);
                 let _ = stream.write_all(format!("{address} {peer}").as_bytes()).await;
             }
         }

@@ -163,22 +163,12 @@ impl Bed {
         if wanted != self.pods_name {
             self.rename_pods(wanted);
         }
-        lines =
-            view.own().into_iter().map(|ip| format!("addr add {} dev lo{}", host(ip), nodad(ip))).collect();
-        let (via4, via6) = (v4(PODS_LINK, 2), v6(PODS_LINK, 2));
-        lines.extend(
-            sockets
-                .iter()
-                .map(|(_, to)| to.ip())
-                .chain(view.sources.iter().copied())
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .filter(|ip| view.place(*ip) == Origin::Pod)
-                .map(|ip| {
-                    let via = if ip.is_ipv4() { &via4 } else { &via6 };
-                    format!("route add {} via {via} dev {wanted} onlink", host(ip))
-                }),
-        );
+        let own = |ip| format!("addr add {} dev lo{}", host(ip), nodad(ip));
+        lines = view.own().into_iter().map(own).collect();
+        let known = sockets.iter().map(|(_, to)| to.ip()).chain(view.sources.iter().copied());
+        let mut pods: BTreeSet<IpAddr> = known.collect();
+        pods.retain(|ip| view.place(*ip) == Origin::Pod);
+        lines.extend(pods.into_iter().map(|ip| pod_route(ip, wanted)));
         ip(self.node.name(), &lines);
         self.undo =
             lines.iter().map(|line| line.replacen(" add ", " del ", 1).replace(" nodad", "")).collect();
@@ -218,6 +208,11 @@ impl Bed {
             }
         }
         seen.into_iter().map(Option::unwrap).collect()
+    }
+
+    /// How many packets and connections servers have taken so far.
+    pub fn taken(&self) -> usize {
+        self.agents().iter().map(|(_, agent)| agent.taken()).sum()
     }
 
     fn agents(&self) -> [(Origin, &Agent); 3] {
@@ -316,6 +311,12 @@ fn links(link: u8, side: u8, device: &str) -> Vec<String> {
         neighbour(v4(link, other)),
         neighbour(v6(link, other)),
     ]
+}
+
+/// The node's way to one of its pods.
+fn pod_route(ip: IpAddr, device: &str) -> String {
+    let via = if ip.is_ipv4() { v4(PODS_LINK, 2) } else { v6(PODS_LINK, 2) };
+    format!("route add {} via {via} dev {device} onlink", host(ip))
 }
 
 /// The node's way to everything else.

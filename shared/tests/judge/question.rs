@@ -98,7 +98,7 @@ fn cannot_be(view: &View<'_>, packet: &Packet) -> Result<(), &'static str> {
     let Packet { source, destination, protocol, origin, .. } = *packet;
     let one_host = |ip: IpAddr| !ip.is_unspecified() && !ip.is_multicast();
     if protocol == Protocol::Sctp {
-        return Err("SCTP is not sent here");
+        return Err("SCTP, of which the standard library has no sockets");
     }
     if !one_host(source) || !one_host(destination) {
         return Err("not the address of one host");
@@ -113,7 +113,9 @@ fn cannot_be(view: &View<'_>, packet: &Packet) -> Result<(), &'static str> {
 }
 
 fn expected(trace: &Trace) -> Expected {
-    match trace.outcomes[0].verdict {
+    let verdict = trace.outcomes[0].verdict;
+    assert!(trace.outcomes.iter().all(|one| one.verdict == verdict), "{trace:?}");
+    match verdict {
         Verdict::Drop => return Expected::Silence,
         Verdict::Reject => return Expected::Refusal,
         Verdict::Deliver | Verdict::Accept | Verdict::NoMatch => {}
