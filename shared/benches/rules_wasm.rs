@@ -9,15 +9,18 @@ mod wasm {
 
     use std::collections::BTreeSet;
     use std::hint::black_box;
+    use std::net::Ipv4Addr;
     use std::sync::Arc;
 
     use vipscope_shared::delta::{Change, Object};
-    use vipscope_shared::model::{ClusterState, IpFamily, Keyed, Node, ProxyMode};
+    use vipscope_shared::model::{ClusterState, IpFamily, Keyed, Node, Protocol, ProxyMode};
     use vipscope_shared::netfilter;
+    use vipscope_shared::predict::Predictor;
     use vipscope_shared::proxy::incremental::{NodeRules, SharedPorts};
     use vipscope_shared::proxy::reading::{self, View};
     use vipscope_shared::proxy::{self, Format, Scope};
     use vipscope_shared::synthetic;
+    use vipscope_shared::trace::{Origin, Packet, Trace};
     use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
     wasm_bindgen_test_configure!(run_in_browser);
@@ -27,6 +30,8 @@ mod wasm {
         generation(1_000, 10);
         one_slice_changes_at_10000_x_15();
         one_service_for_people_at_10000_x_15();
+        traces(10);
+        traces(10_000);
         generation(10_000, 15);
         parse_iptables_10000_x_15();
     }
@@ -69,7 +74,7 @@ mod wasm {
         let start = now();
         (0..count).for_each(&mut run);
         let each = (now() - start) / count as f64;
-        console_log!("{what}: {:.0} µs, mean of {count}, {} MiB taken so far", each * 1000.0, mebibytes());
+        console_log!("{what}: {:.1} µs, mean of {count}, {} MiB taken so far", each * 1000.0, mebibytes());
     }
 
     fn generation(services: usize, endpoints: usize) {
@@ -124,6 +129,33 @@ mod wasm {
                 let scope = Scope::Service(&keys[nth * 199]);
                 let rules = proxy::generate_for(&state, &node, IPV4, mode, scope);
                 drop(black_box(reading::read(&rules, View { limit: 80, focus: None, lit: &lit })));
+            });
+        }
+    }
+
+    /// From a pod to the cluster IP of a Service with 15 endpoints: through rules that are ready, and from the objects.
+    fn traces(services: usize) {
+        let state = synthetic::uniform(services, 15, NODES);
+        let node = first_node(&state);
+        let vips: Vec<_> = state.services().values().map(|service| service.cluster_ip.ips()[0]).collect();
+        let packet = |nth: usize| Packet {
+            source: Ipv4Addr::new(10, 244, 0, 200).into(),
+            destination: vips[nth * 199 % vips.len()],
+            port: 80,
+            protocol: Protocol::Tcp,
+            origin: Origin::Pod,
+        };
+        let mut trace = Trace::default();
+        for mode in ProxyMode::ALL {
+            let predictor = Predictor::new(&state, &node, IPV4, mode);
+            measure_many(&format!("a trace, {services} x 15, {mode}"), 20_000, |nth| {
+                predictor.program.trace_into(&predictor.host, &packet(nth), &mut trace);
+                assert_eq!(black_box(&trace).outcomes.len(), 15);
+            });
+            measure_many(&format!("an answer from the objects, {services} x 15, {mode}"), 20, |nth| {
+                let packet = packet(nth);
+                let predictor = Predictor::for_packet(&state, &node, IPV4, mode, &packet);
+                drop(black_box(predictor.answer(&state, &packet)));
             });
         }
     }

@@ -694,10 +694,7 @@ impl Walk<'_> {
     fn memo_key(&self, state: &State) -> Option<MemoKey> {
         let ip = state.destination.ip();
         let nets = &self.program.named_nets;
-        if ip == self.packet.source
-            || nets.len() > 64
-            || self.host.is_local(ip)
-            || self.program.named.contains(&ip)
+        if ip == self.packet.source || nets.len() > 64 || self.host.is_local(ip) || self.program.is_named(ip)
         {
             return None;
         }

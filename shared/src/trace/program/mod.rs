@@ -211,7 +211,9 @@ pub struct Program {
     pub(super) servers: FxHashMap<VirtualAddress, ServerCode>,
     pub(super) sockets: FxHashMap<(Protocol, u16), ProxySocket>,
     /// Addresses that rules name as destinations, which single packets out.
-    pub(super) named: FxHashSet<IpAddr>,
+    named: FxHashSet<IpAddr>,
+    /// The blocks of addresses in which those are: few, so that asking is cheap.
+    named_blocks: FxHashSet<u64>,
     /// Networks that rules compare destinations with.
     pub(super) named_nets: Vec<Nets>,
     schedulers: Vec<Text>,
@@ -278,6 +280,11 @@ impl Program {
         self.index_chains();
         self.collect_named();
         self
+    }
+
+    /// Whether rules name this address as a destination.
+    pub(super) fn is_named(&self, ip: IpAddr) -> bool {
+        self.named_blocks.contains(&block(ip)) && self.named.contains(&ip)
     }
 
     /// The table of a chain: `nat`, or nft's `kube-proxy`.
@@ -455,5 +462,14 @@ impl Program {
             self.named.extend(set.entries.iter().filter_map(name));
         }
         self.named.extend(self.servers.keys().map(|address| address.address.ip()));
+        self.named_blocks = self.named.iter().copied().map(block).collect();
+    }
+}
+
+/// The /16 of an IPv4 address, the /64 of an IPv6 address.
+fn block(ip: IpAddr) -> u64 {
+    match ip {
+        IpAddr::V4(ip) => u64::from(u32::from(ip) >> 16),
+        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
     }
 }
