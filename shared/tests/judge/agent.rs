@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -53,6 +53,7 @@ pub enum Seen {
 
 enum Job {
     Set(Vec<(String, String)>, mpsc::Sender<()>),
+    Settle(Vec<Ipv6Addr>, mpsc::Sender<()>),
     Serve(Vec<Listen>, mpsc::Sender<()>),
     Fire(Vec<Shot>, mpsc::Sender<Vec<Seen>>),
 }
@@ -84,6 +85,14 @@ impl Agent {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let (done, wait) = mpsc::channel();
         self.give(Job::Set(settings.collect(), done));
+        wait.recv().unwrap();
+    }
+
+    /// Waits until these addresses are the namespace's own: the kernel adds the routes of IPv6 addresses later, in a
+    /// worker of its own.
+    pub fn settle(&self, addresses: Vec<Ipv6Addr>) {
+        let (done, wait) = mpsc::channel();
+        self.give(Job::Settle(addresses, done));
         wait.recv().unwrap();
     }
 
@@ -131,6 +140,10 @@ async fn work(mut queue: UnboundedReceiver<Job>, taken: &Arc<AtomicUsize>) {
                 }
                 let _ = done.send(());
             }
+            Job::Settle(addresses, done) => {
+                settle(&addresses).await;
+                let _ = done.send(());
+            }
             Job::Serve(sockets, done) => {
                 servers.shutdown().await;
                 for (protocol, address) in sockets {
@@ -151,6 +164,27 @@ async fn work(mut queue: UnboundedReceiver<Job>, taken: &Arc<AtomicUsize>) {
             }
         }
     }
+}
+
+async fn settle(addresses: &[Ipv6Addr]) {
+    for _ in 0..2_000 {
+        let routes = fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap();
+        if addresses.iter().all(|ip| routes.lines().any(|line| is_local_route(line, *ip))) {
+            return;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    panic!("no local routes for {addresses:?}");
+}
+
+/// A line of `ipv6_route`: destination, its length, source, its length, next hop, metric, two counts, flags, device; all
+/// in hex. `RTF_LOCAL` is the highest flag.
+fn is_local_route(line: &str, ip: Ipv6Addr) -> bool {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let flags = fields.get(8).and_then(|flags| u32::from_str_radix(flags, 16).ok());
+    fields[0] == format!("{:032x}", ip.to_bits())
+        && fields[1] == "80"
+        && flags.is_some_and(|flags| flags & 0x8000_0000 != 0)
 }
 
 async fn serve(servers: &mut JoinSet<()>, protocol: Protocol, address: SocketAddr, taken: Arc<AtomicUsize>) {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::process::{Command, Stdio};
 
 use vipscope_shared::model::{ClusterState, IpFamily, Node, ProxyMode};
@@ -170,6 +170,7 @@ impl Bed {
         pods.retain(|ip| view.place(*ip) == Origin::Pod);
         lines.extend(pods.into_iter().map(|ip| pod_route(ip, wanted)));
         ip(self.node.name(), &lines);
+        self.node_agent.settle(view.own_ipv6());
         self.undo =
             lines.iter().map(|line| line.replacen(" add ", " del ", 1).replace(" nodad", "")).collect();
         let localnet = view.predictor.host.route_localnet;
@@ -252,6 +253,14 @@ impl View<'_> {
         let family = self.predictor.context.family;
         let local = self.predictor.host.local().iter().copied();
         local.filter(|ip| !ip.is_loopback() && IpFamily::of(*ip) == family).collect()
+    }
+
+    /// Its IPv6 addresses, and those of the links.
+    fn own_ipv6(&self) -> Vec<Ipv6Addr> {
+        let links = [ELSE_LINK, PODS_LINK].map(|link| v6(link, 1).parse().unwrap());
+        let own =
+            self.own().into_iter().filter_map(|ip| if let IpAddr::V6(ip) = ip { Some(ip) } else { None });
+        own.chain(links).collect()
     }
 
     /// Whether a masqueraded packet may have this source.
