@@ -15,6 +15,8 @@ pub enum Icon {
     Help,
     Link,
     Chevron,
+    /// Crosshair: point at something.
+    Pick,
 }
 
 impl Icon {
@@ -36,6 +38,7 @@ impl Icon {
                 "M6.5 9.5l3-3M7 4.5l1.2-1.2a2.8 2.8 0 0 1 4 4L11 8.5M9 11.5l-1.2 1.2a2.8 2.8 0 0 1-4-4L5 7.5"
             }
             Icon::Chevron => "M5 6.5l3 3 3-3",
+            Icon::Pick => "M12 8a4 4 0 1 1-8 0 4 4 0 0 1 8 0ZM8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4",
         }
     }
 }

@@ -59,7 +59,7 @@ pub struct Share {
 }
 
 impl Share {
-    fn of(outcome: &OutcomeView) -> Share {
+    pub fn of(outcome: &OutcomeView) -> Share {
         Share {
             fraction: outcome.fraction,
             destination: outcome.destination,
@@ -145,12 +145,13 @@ impl Answer {
         };
         let mut best: Option<(&OutcomeView, f64)> = None;
         for one in &self.outcomes {
-            if best.is_some_and(|(known, _)| alike(known, one)) {
-                continue;
-            }
             let weight = weight(one);
-            // Only clearly more: equal weights stay with the first.
-            if best.is_none_or(|(_, most)| weight > most + 1e-9) {
+            // Where as many are masqueraded as not, the plain way is the usual one.
+            let is_better = |(known, most): (&OutcomeView, f64)| match (weight - most).abs() < 1e-9 {
+                true => known.masquerade && !one.masquerade,
+                false => weight > most,
+            };
+            if best.is_none_or(is_better) {
                 best = Some((one, weight));
             }
         }
@@ -200,7 +201,7 @@ impl Answer {
         };
         Card {
             title: "choice",
-            matched: "each new connection is a choice of its own".to_owned(),
+            matched: String::new(),
             effect: effect.to_owned(),
             shares: self.outcomes.iter().map(Share::of).collect(),
             lines,
