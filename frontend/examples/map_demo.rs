@@ -47,6 +47,7 @@ fn Demo() -> impl IntoView {
             scene=scene.into()
             selected=selected.into()
             on_select=Callback::new(move |target| selected.set(target))
+            on_menu=Callback::new(|_| ())
             hovered=RwSignal::new(None)
             camera=camera
             theme=Signal::derive(move || theme)

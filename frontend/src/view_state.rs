@@ -1,12 +1,13 @@
-//! What is looked at: namespaces, selection, camera, theme, view, tab, whose rules, search. It lives in the URL, so that a copied link
-//! reproduces it.
+//! What is looked at: namespaces, selection, camera, theme, view, tab, whose rules, the trace, search. It lives in the URL, so that a
+//! copied link reproduces it.
 //!
 //! [`ViewState`] parses from and prints to a query string; what does not parse is left out, and defaults are not printed.
 //! Law: `parse(print(v)) == v`. [`crate::view::Shell`] binds it to signals and to the browser's history.
 
 use std::collections::BTreeSet;
 
-use vipscope_shared::model::{IpFamily, ProxyMode, Text};
+use vipscope_shared::model::{IpFamily, Protocol, ProxyMode, Text};
+use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 
@@ -69,6 +70,79 @@ pub enum Chrome {
     Kiosk,
 }
 
+/// How a trace is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Telling {
+    /// Step by step.
+    #[default]
+    Steps,
+    /// `compare=1`: the same packet in every mode.
+    Modes,
+}
+
+/// A packet that is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traced {
+    pub from: Source,
+    pub to: Destination,
+    /// `None`: each port's own, TCP for a bare address.
+    pub protocol: Option<Protocol>,
+    /// `None`, and always for pods: where the source is at home, else the first node.
+    pub node: Option<Text>,
+    /// `None`: as the node's kube-proxy is set.
+    pub mode: Option<ProxyMode>,
+    pub telling: Telling,
+    /// Which of several answers, from 0; in the URL from 1.
+    pub answer: usize,
+}
+
+/// A trace as far as the query string has told it.
+#[derive(Debug, Default)]
+struct Parts {
+    from: Option<Source>,
+    to: Option<Destination>,
+    protocol: Option<Protocol>,
+    node: Option<Text>,
+    mode: Option<ProxyMode>,
+    telling: Telling,
+    answer: usize,
+}
+
+impl Parts {
+    /// True if the pair was about the trace.
+    fn read(&mut self, name: &str, value: &str) -> bool {
+        match name {
+            "from" => self.from = value.parse().ok(),
+            "to" => self.to = value.parse().ok(),
+            "protocol" => self.protocol = value.parse().ok(),
+            "via" => self.node = Some(value).filter(|name| !name.is_empty()).map(Text::from),
+            "via-mode" => self.mode = value.parse().ok(),
+            "compare" => self.telling = if value == "1" { Telling::Modes } else { Telling::Steps },
+            "answer" => self.answer = value.parse::<usize>().unwrap_or(1).saturating_sub(1),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Nothing without both ends.
+    fn traced(self) -> Option<Traced> {
+        let Parts { from, to, protocol, node, mode, telling, answer } = self;
+        Some(Traced { from: from?, to: to?, protocol, node, mode, telling, answer })
+    }
+}
+
+impl Traced {
+    fn print(&self, pairs: &mut Vec<(&str, String)>) {
+        pairs.push(("from", encode(&self.from.to_string())));
+        pairs.push(("to", encode(&self.to.to_string())));
+        pairs.extend(self.protocol.map(|protocol| ("protocol", protocol.lower().to_owned())));
+        pairs.extend(self.node.as_ref().map(|node| ("via", encode(node))));
+        pairs.extend(self.mode.map(|mode| ("via-mode", mode.as_str().to_owned())));
+        pairs.extend((self.telling == Telling::Modes).then(|| ("compare", "1".to_owned())));
+        pairs.extend((self.answer > 0).then(|| ("answer", (self.answer + 1).to_string())));
+    }
+}
+
 /// Everything about the view that a link carries.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ViewState {
@@ -85,6 +159,7 @@ pub struct ViewState {
     pub tab: Option<Tab>,
     /// On which node, in which mode and family rules are shown.
     pub rules: Wanted,
+    pub trace: Option<Traced>,
     pub query: String,
 }
 
@@ -92,10 +167,14 @@ impl ViewState {
     /// Reads a query string, with or without its `?`.
     pub fn parse(search: &str) -> ViewState {
         let mut view = ViewState::default();
+        let mut trace = Parts::default();
         for pair in search.trim_start_matches('?').split('&') {
             let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
-            view.read(name, raw);
+            if !trace.read(name, &decode(raw)) {
+                view.read(name, raw);
+            }
         }
+        view.trace = trace.traced();
         view
     }
 
@@ -134,6 +213,9 @@ impl ViewState {
         pairs.extend(self.rules.node.as_ref().map(|node| ("node", encode(node))));
         pairs.extend(self.rules.mode.map(|mode: ProxyMode| ("mode", mode.as_str().to_owned())));
         pairs.extend(self.rules.family.map(|family| ("family", family_name(family).to_owned())));
+        if let Some(trace) = &self.trace {
+            trace.print(&mut pairs);
+        }
         pairs.extend(self.camera.map(|camera| ("cam", print_camera(camera))));
         pairs.extend(self.theme.map(|theme| ("theme", theme_name(theme).to_owned())));
         if !self.query.is_empty() {

@@ -97,20 +97,27 @@ pub fn found_by(service: &Service) -> Option<String> {
     })
 }
 
-/// `1/3 configured`, `all of 2 nodes` (of what they send), `33 % configured`.
-pub fn share(standing: &PortStanding) -> Option<String> {
+/// What shares of a Service rest on, in a word: kube-proxy's rules, if it is known to serve the Service; else the objects
+/// alone.
+pub fn share_basis(basis: ModeBasis, service: &Service) -> &'static str {
+    match basis {
+        ModeBasis::Configured if service.is_proxied() => "predicted",
+        _ => "configured",
+    }
+}
+
+/// `1/3 predicted`, `all of 2 nodes` (of what they send), `33 % predicted`. `basis`: see [`share_basis`].
+pub fn share(standing: &PortStanding, basis: &str) -> Option<String> {
     match standing {
-        PortStanding::Receives { one_of: Some(1), scope: NodeScope::All, .. } => {
-            Some("all configured".to_owned())
-        }
+        PortStanding::Receives { one_of: Some(1), scope: NodeScope::All, .. } => Some(format!("all {basis}")),
         PortStanding::Receives { one_of: Some(n), scope: NodeScope::All, .. } => {
-            Some(format!("1/{n} configured"))
+            Some(format!("1/{n} {basis}"))
         }
         PortStanding::Receives { one_of: Some(n), scope: NodeScope::Some { nodes, .. }, .. } => {
             let part = if *n == 1 { "all".to_owned() } else { format!("1/{n}") };
             Some(format!("{part} of {}", count(*nodes, "node", "nodes")))
         }
-        PortStanding::Receives { mean, .. } => Some(format!("{:.0} % configured", mean * 100.0)),
+        PortStanding::Receives { mean, .. } => Some(format!("{:.0} % {basis}", mean * 100.0)),
         PortStanding::Nothing(_) => None,
     }
 }

@@ -1,8 +1,9 @@
 //! The URL: what it says is shown, what is shown is what it says.
 
 use vipscope_frontend::canvas::Theme;
-use vipscope_frontend::view_state::{Chrome, Screen, Tab, ViewState};
-use vipscope_shared::model::{IpFamily, Key, ProxyMode};
+use vipscope_frontend::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState};
+use vipscope_shared::model::{IpFamily, Key, Protocol, ProxyMode};
+use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -21,7 +22,27 @@ fn example() -> ViewState {
             mode: Some(ProxyMode::Ipvs),
             family: Some(IpFamily::IPv6),
         },
+        trace: Some(Traced {
+            protocol: Some(Protocol::Udp),
+            node: Some("node b".into()),
+            mode: Some(ProxyMode::Nftables),
+            telling: Telling::Modes,
+            answer: 2,
+            ..traced("pod/shop/web-0", "svc/shop/cart:http")
+        }),
         query: "app=web & more/ü".to_owned(),
+    }
+}
+
+fn traced(from: &str, to: &str) -> Traced {
+    Traced {
+        from: from.parse().unwrap_or(Source::External),
+        to: to.parse().unwrap_or(Destination::Service(Key::new("wrong", to), None)),
+        protocol: None,
+        node: None,
+        mode: None,
+        telling: Telling::Steps,
+        answer: 0,
     }
 }
 
@@ -30,8 +51,9 @@ fn prints_what_a_reader_can_read() {
     let text = example().print();
     assert_eq!(
         text,
-        "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&node=node%20a&mode=ipvs&family=ipv6&cam=-12.5,40,1.25&theme=dark\
-         &q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
+        "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&node=node%20a&mode=ipvs&family=ipv6\
+         &from=pod/shop/web-0&to=svc/shop/cart:http&protocol=udp&via=node%20b&via-mode=nftables&compare=1&answer=3\
+         &cam=-12.5,40,1.25&theme=dark&q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
     );
 }
 
@@ -59,6 +81,18 @@ fn parse_undoes_print() {
     for mode in ProxyMode::ALL {
         let rules = Wanted { mode: Some(mode), ..Wanted::default() };
         views.push(ViewState { rules, tab: Some(Tab::Rules), ..ViewState::default() });
+    }
+    for from in ["pod/shop/web-0", "node/node-a", "external", "10.0.0.1", "fd00::1"] {
+        for to in ["svc/shop/cart", "svc/shop/cart:http", "svc/shop/cart:80", "10.96.0.1:443", "[fd00::1]:80"]
+        {
+            let trace = traced(from, to);
+            assert_eq!((trace.from.to_string(), trace.to.to_string()), (from.to_owned(), to.to_owned()));
+            views.push(ViewState { trace: Some(trace), ..ViewState::default() });
+        }
+    }
+    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
+        let trace = Traced { protocol: Some(protocol), ..traced("external", "10.96.0.1:443") };
+        views.push(ViewState { trace: Some(trace), ..ViewState::default() });
     }
     for view in views {
         let text = view.print();
@@ -91,12 +125,21 @@ fn nonsense_is_left_out() {
         "kiosk=2",
         "ns=",
         "ns=,,",
+        "from=external",
+        "to=svc/shop/cart",
+        "from=somewhere&to=svc/shop/cart",
+        "from=external&to=cart",
+        "protocol=icmp&via=node-a&via-mode=nftables&compare=1&answer=2",
         "unknown=1",
         "&&&",
         "=",
     ];
     for row in rows {
         assert_eq!(ViewState::parse(row), ViewState::default(), "{row}");
+    }
+    let plain = ViewState { trace: Some(traced("external", "svc/shop/cart")), ..ViewState::default() };
+    for row in ["protocol=icmp", "via=", "via-mode=ebpf", "compare=yes", "answer=0", "answer=1", "answer=x"] {
+        assert_eq!(ViewState::parse(&format!("from=external&to=svc/shop/cart&{row}")), plain, "{row}");
     }
     assert_eq!(ViewState::parse("q=a%2").query, "a%2");
     assert_eq!(ViewState::parse("q=%zz+b").query, "%zz b");

@@ -1,24 +1,24 @@
 //! The scene's laws: nothing overlaps, nothing jumps, nothing is left out, and what is drawn can be hit.
 
-#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::manifest::load;
 use vipscope_shared::model::{ClusterState, Key, Keyed, Kind, ObjectRef, Pod, PodPhase, Text};
+use vipscope_shared::predict::{Answer, Question, Reply, ask, names};
 use vipscope_shared::scene::{
-    Basis, Direction, Health, Item, ItemKind, NO_NODE, Rect, Scene, SceneOptions, ServiceStatus, SourceId,
-    Target,
+    Basis, Direction, Health, Item, ItemKind, NO_NODE, Path, PathRole, Rect, Scene, SceneOptions,
+    ServiceStatus, SourceId, Target,
 };
 use vipscope_shared::synthetic::{self, Random, Size};
 
 fn real() -> ClusterState {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/real-cluster-1.36.json");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/real-cluster-1.36.json");
     load(&fs::read_to_string(path).unwrap()).unwrap().state
 }
 
@@ -111,7 +111,6 @@ fn a_real_cluster_has_a_tidy_and_complete_scene() {
     assert_complete(&state, &scene);
     let services = scene.items().iter().filter(|item| matches!(item.kind, ItemKind::Service { .. })).count();
     assert_eq!(services, state.services().len());
-    assert!(scene.edges().iter().all(|edge| edge.basis == Basis::Configured));
 }
 
 #[test]
@@ -246,6 +245,105 @@ fn focus_shows_every_endpoint_with_its_share() {
             "{target} does not move by a click"
         );
     }
+}
+
+#[test]
+fn shares_are_predicted_where_kube_proxy_is_known_to_serve_them() {
+    let unknown = real();
+    assert!(unknown.proxy_config().is_none());
+    assert!(build(&unknown).edges().iter().all(|edge| edge.basis == Basis::Configured));
+    let config = load(
+        "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: kube-proxy}, data: {config.conf: 'mode: nftables'}}",
+    );
+    let config = config.unwrap().state.proxy_config().unwrap().clone();
+    let state = upsert(&unknown, Object::ProxyConfig(config));
+    let mut seen = BTreeSet::new();
+    for edge in build(&state).edges().iter().filter(|edge| edge.endpoints > 0) {
+        let is_proxied = state.services().get(&edge.service).unwrap().is_proxied();
+        let expected = if is_proxied { Basis::Predicted } else { Basis::Configured };
+        assert_eq!(edge.basis, expected, "{}", edge.service);
+        seen.insert(is_proxied);
+    }
+    assert_eq!(seen.len(), 2, "Services with and without a VIP");
+}
+
+/// What `ask` says of the first address, on the map.
+fn traced(state: &ClusterState, node: &str, from: &str, to: &str) -> (Answer, Path) {
+    let (from, to) = (from.parse::<names::Source>().unwrap(), to.parse().unwrap());
+    let question = Question { node: node.into(), mode: None, from: from.clone(), to, protocol: None };
+    let Reply::Answers(answers) = ask(state, &question).unwrap() else { panic!("no VIP") };
+    let path = Path::of(state, &from, &answers[0]).unwrap();
+    (answers[0].clone(), path)
+}
+
+fn with_path(state: &ClusterState, path: &Path, previous: Option<&Scene>) -> Scene {
+    Scene::build(state, &SceneOptions { path: Some(path.clone()), ..SceneOptions::default() }, previous)
+}
+
+#[test]
+fn a_traced_packet_lights_its_way_and_nothing_else() {
+    let state = small();
+    let before = build(&state);
+    let (answer, path) = traced(&state, "node-01", "external", "svc/edge/web");
+    let scene = with_path(&state, &path, Some(&before));
+    assert_tidy(&scene);
+    assert!(answer.outcomes.len() > 1 && path.ends.len() == answer.outcomes.len());
+    let key = Key::new("edge", "web");
+    let on: Vec<_> = scene.edges().iter().filter(|edge| edge.path == PathRole::On).collect();
+    assert!(on.iter().all(|edge| edge.service == key && edge.basis == Basis::Predicted && edge.focused));
+    let sources: Vec<&Target> = on.iter().filter(|edge| edge.endpoints == 0).map(|edge| &edge.from).collect();
+    assert_eq!(sources, [&Target::Source(SourceId::Outside)], "though it is not open to the outside");
+    let shares: f64 = on.iter().filter(|edge| edge.endpoints > 0).map(|edge| edge.share).sum();
+    assert!((shares - 1.0).abs() < 1e-9, "{shares}");
+    for (end, [part, whole]) in &path.ends {
+        let item = scene.find(end).unwrap();
+        assert_eq!((item.path, &*item.tag), (PathRole::On, &*format!("{part}/{whole}")));
+        assert_eq!(&*on.iter().find(|edge| edge.to == *end).unwrap().label, &*item.tag);
+    }
+    let lit = scene.items().iter().filter(|item| item.path == PathRole::On);
+    assert_eq!(lit.count(), path.ends.len() + 2, "the source, the Service and its endpoints");
+    let frames = scene.items().iter().filter(|item| matches!(item.kind, ItemKind::Island | ItemKind::Node));
+    assert!(frames.into_iter().all(|item| item.path == PathRole::None));
+    assert!(scene.edges().iter().all(|edge| edge.path != PathRole::None));
+    for (target, rect) in places(&before).into_iter().filter(|(target, _)| !matches!(target, Target::Pod(_)))
+    {
+        assert_eq!(scene.find(&target).map(|item| item.rect), Some(rect), "{target} does not move");
+    }
+}
+
+#[test]
+fn what_is_refused_stops_at_the_vip() {
+    let rows = [
+        ("svc/default/kubernetes", "refused"),
+        ("svc/default/nginx-service", "refused"),
+        ("10.96.0.1:9", "no rule matches"),
+    ];
+    let state = real();
+    let node = state.nodes().keys().next().unwrap().name.clone();
+    for (to, stop) in rows {
+        let (answer, path) = traced(&state, &node, &format!("node/{node}"), to);
+        let scene = with_path(&state, &path, None);
+        let service = scene.find(&Target::Service(path.service.clone())).unwrap();
+        let found = (service.path, &*service.subtitle, path.ends.len());
+        assert_eq!(found, (PathRole::Stop, stop, 0), "{to}: {:?}", answer.outcomes[0].reason);
+        let sender = scene.find(&Target::Node(node.clone())).unwrap();
+        assert_eq!(sender.path, PathRole::On);
+    }
+}
+
+#[test]
+fn the_way_from_a_pod_lights_the_pod_too_and_a_filter_can_hide_it_all() {
+    let state = small();
+    let pod = state.pods().values().find(|pod| &*pod.meta.key.namespace == "edge").unwrap();
+    let from = format!("pod/{}", pod.meta.key);
+    let (_, path) = traced(&state, pod.node.as_ref().unwrap(), &from, "svc/edge/web");
+    let scene = with_path(&state, &path, None);
+    assert_eq!(scene.find(&Target::Pod(pod.meta.key.clone())).unwrap().path, PathRole::On);
+    assert_eq!(scene.find(&Target::Source(SourceId::Pods("edge".into()))).unwrap().path, PathRole::On);
+    let namespaces = BTreeSet::from([Text::from("shop")]);
+    let options = SceneOptions { namespaces, path: Some(path), ..SceneOptions::default() };
+    let scene = Scene::build(&state, &options, None);
+    assert!(scene.items().iter().all(|item| item.path == PathRole::None), "its Service is not shown");
 }
 
 #[test]

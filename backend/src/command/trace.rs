@@ -133,9 +133,8 @@ fn text(answer: &Answer, from: &Source) -> String {
     let _ = writeln!(out, "to     {to} {}{service}", packet.protocol.lower());
     let _ = writeln!(out, "on     {}, {}, {}, predicted\n", answer.node, answer.mode, answer.family);
 
-    let all: Vec<&[StepView]> = answer.outcomes.iter().map(|outcome| &*outcome.steps).collect();
-    let shared = shared_steps(&all);
-    let first = all.first().copied().unwrap_or_default();
+    let shared = answer.shared_steps();
+    let first = answer.outcomes.first().map(|outcome| outcome.steps.as_slice()).unwrap_or_default();
     first.iter().take(shared).for_each(|step| write_step(step, &mut out));
     if answer.outcomes.len() > 1 {
         let _ = writeln!(out, "\n  one of {}:", answer.outcomes.len());
@@ -145,13 +144,6 @@ fn text(answer: &Answer, from: &Source) -> String {
     first.iter().skip(shared).for_each(|step| write_step(step, &mut out));
     let _ = writeln!(out, "\n{}", verdict(answer));
     out
-}
-
-/// How many steps all outcomes begin with.
-fn shared_steps(all: &[&[StepView]]) -> usize {
-    let Some((first, rest)) = all.split_first() else { return 0 };
-    let shared = |nth: &usize| rest.iter().all(|steps| steps.get(*nth) == first.get(*nth));
-    (0..first.len()).take_while(shared).count()
 }
 
 fn write_step(step: &StepView, out: &mut String) {
@@ -184,19 +176,7 @@ fn write_share(outcome: &OutcomeView, out: &mut String) {
 
 fn verdict(answer: &Answer) -> String {
     let Some(first) = answer.outcomes.first() else { return "verdict: unknown".to_owned() };
-    let count = answer.outcomes.len();
-    let word = match first.verdict {
-        Verdict::Deliver if count > 1 => format!("delivered to one of {count} endpoints"),
-        Verdict::Deliver => {
-            let pod = first.pod.as_ref().map(|pod| format!(" (pod {pod})")).unwrap_or_default();
-            format!("delivered to {}{pod}", first.destination)
-        }
-        Verdict::Accept => "taken by the node".to_owned(),
-        Verdict::Drop => "dropped: the client waits in vain".to_owned(),
-        Verdict::Reject => "refused: the client is told at once".to_owned(),
-        Verdict::NoMatch => "not a Service's: it goes on as it is".to_owned(),
-        Verdict::Unknown => "unknown".to_owned(),
-    };
+    let word = answer.headline();
     let mut text = format!("verdict: {word}\nreason:  {}", first.reason);
     if let Some(condition) = &first.condition {
         let _ = write!(text, "\ndepends: {condition}");

@@ -17,7 +17,7 @@ impl Curve {
         Curve { points: [a, Point::new(middle, a.y), Point::new(middle, b.y), b], offset: 0.0 }
     }
 
-    fn at(&self, t: f64) -> Point {
+    pub(super) fn at(&self, t: f64) -> Point {
         let [a, b, c, d] = self.points;
         let u = 1.0 - t;
         let mix = |a: f64, b: f64, c: f64, d: f64| {

@@ -152,6 +152,11 @@ impl Engine {
         self.scene.hit(world)
     }
 
+    /// Where a point of the world is on the canvas.
+    pub(super) fn on_screen(&self, at: Point) -> Point {
+        self.camera().screen_from_world(at, self.viewport.size())
+    }
+
     /// The small map's place, if `at` is on it.
     pub(super) fn minimap(&self, at: Point) -> Option<Rect> {
         minimap::frame(&self.scene, self.camera(), self.viewport).filter(|frame| frame.contains(at))

@@ -1,6 +1,6 @@
 //! The map as a list, for screen readers and tests: what is visible, in reading order, with its health in words.
 
-use vipscope_shared::scene::{Item, ItemKind};
+use vipscope_shared::scene::{Item, ItemKind, PathRole};
 
 use super::engine::Engine;
 use super::text::clean;
@@ -17,28 +17,42 @@ pub(super) struct Row {
     pub(super) health: &'static str,
     /// The share, or the reason against it, while the row belongs to what is in focus.
     pub(super) share: Option<String>,
+    /// While a packet is traced: `on` its way, `off` it, or where it `stop`s.
+    pub(super) path: Option<&'static str>,
     pub(super) text: String,
 }
 
-/// The rows for what the camera sees. What is in focus is among them even if it is out of sight.
+/// The rows for what the camera sees. What is in focus or on the way of a packet is among them even if it is out of sight.
 pub(super) fn rows(engine: &Engine) -> Vec<Row> {
     let view = engine.camera().view(engine.viewport().size());
-    let listed = |item: &&Item| item.focused || item.rect.intersects(view);
+    let listed = |item: &&Item| is_wanted(item) || item.rect.intersects(view);
     let listed: Vec<&Item> = engine.scene().items().iter().filter(listed).collect();
     let total = listed.len();
-    let mut room = LIMIT.saturating_sub(listed.iter().filter(|item| item.focused).count());
+    let mut room = LIMIT.saturating_sub(listed.iter().filter(|item| is_wanted(item)).count());
     let mut fits = |item: &&&Item| {
-        let fits = item.focused || room > 0;
-        room = room.saturating_sub(usize::from(!item.focused));
+        let fits = is_wanted(item) || room > 0;
+        room = room.saturating_sub(usize::from(!is_wanted(item)));
         fits
     };
     let shown: Vec<&Item> = listed.iter().filter(|item| fits(item)).take(LIMIT).copied().collect();
     let mut rows: Vec<Row> = shown.iter().map(|item| row(item)).collect();
     if total > rows.len() {
         let text = format!("and {} more: zoom in or search", total - rows.len());
-        rows.push(Row { target: String::new(), kind: "rest", health: "unknown", share: None, text });
+        rows.push(Row {
+            target: String::new(),
+            kind: "rest",
+            health: "unknown",
+            share: None,
+            path: None,
+            text,
+        });
     }
     rows
+}
+
+/// In focus, or on the way of a traced packet.
+fn is_wanted(item: &Item) -> bool {
+    item.focused || matches!(item.path, PathRole::On | PathRole::Stop)
 }
 
 /// An item in one sentence.
@@ -69,6 +83,7 @@ fn row(item: &Item) -> Row {
         target: item.target.to_string(),
         kind,
         health: item.health.as_str(),
+        path: Some(item.path.as_str()).filter(|role| !role.is_empty()),
         share: (pod && item.focused && !item.tag.is_empty()).then(|| item.tag.to_string()),
         text: clean(&parts.join(", ")),
     }

@@ -25,7 +25,7 @@ use leptos::prelude::*;
 use vipscope_shared::scene::{Camera, Point, Scene, Target};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-use web_sys::{HtmlElement, KeyboardEvent, PointerEvent, ResizeObserver, WheelEvent};
+use web_sys::{HtmlElement, KeyboardEvent, MouseEvent, PointerEvent, ResizeObserver, WheelEvent};
 
 use engine::Engine;
 use input::{Gesture, Key, Outcome};
@@ -64,6 +64,7 @@ pub fn zoom_by(camera: RwSignal<Option<Camera>>, factor: f64) {
 #[derive(Clone, Copy)]
 struct Outputs {
     on_select: Callback<Option<Target>>,
+    on_menu: Callback<Hover>,
     hovered: RwSignal<Option<Hover>>,
     camera: RwSignal<Option<Camera>>,
     fitted: Option<FittedCamera>,
@@ -82,12 +83,14 @@ struct Map {
 
 type Shared = StoredValue<Map, LocalStorage>;
 
-/// The map of `scene`. `camera` is `None` as long as it fits itself to its room; pan and zoom write it.
+/// The map of `scene`. `on_menu` is asked for what can be done with a thing and where, by the right button or the menu
+/// key. `camera` is `None` as long as it fits itself to its room; pan and zoom write it.
 #[component]
 pub fn MapCanvas(
     scene: Signal<Arc<Scene>>,
     selected: Signal<Option<Target>>,
     on_select: Callback<Option<Target>>,
+    on_menu: Callback<Hover>,
     hovered: RwSignal<Option<Hover>>,
     camera: RwSignal<Option<Camera>>,
     theme: Signal<Theme>,
@@ -95,6 +98,7 @@ pub fn MapCanvas(
 ) -> impl IntoView {
     let outputs = Outputs {
         on_select,
+        on_menu,
         hovered,
         camera,
         fitted: use_context::<FittedCamera>(),
@@ -146,6 +150,7 @@ pub fn MapCanvas(
             on:pointerleave=move |_| hover(map, outputs, None)
             on:wheel=move |event| wheel(map, outputs, &event)
             on:dblclick=move |event| zoom_at(map, outputs, 1.6, point(map, event.client_x(), event.client_y()))
+            on:contextmenu=move |event| menu(map, outputs, &event)
             on:keydown=move |event| key(map, outputs, &event)
             on:blur=move |_| cursor(map, None)
         >
@@ -176,6 +181,7 @@ fn MirrorList(rows: RwSignal<Vec<mirror::Row>>, spoken: RwSignal<String>) -> imp
                         data-kind=row.kind
                         data-health=row.health
                         data-share=row.share
+                        data-path=row.path
                     >
                         {row.text}
                     </li>
@@ -377,6 +383,24 @@ fn hover(map: Shared, outputs: Outputs, at: Option<Point>) {
     let hit = hit.flatten().zip(at).map(|(target, at)| Hover { target, x: at.x, y: at.y });
     if outputs.hovered.with_untracked(|known| *known != hit) {
         outputs.hovered.set(hit);
+    }
+}
+
+/// By the mouse: what is below it. By the keyboard: where the focus is on the map, or what is selected.
+fn menu(map: Shared, outputs: Outputs, event: &MouseEvent) {
+    let at = point(map, event.client_x(), event.client_y());
+    let by_mouse = event.button() == 2;
+    let found = with_engine(map, |engine| {
+        if by_mouse {
+            return engine.hit(at).map(|item| Hover { target: item.target.clone(), x: at.x, y: at.y });
+        }
+        let target = engine.cursor.clone().or(engine.selected.clone())?;
+        let at = engine.on_screen(engine.scene().find(&target)?.rect.center());
+        Some(Hover { target, x: at.x, y: at.y })
+    });
+    if let Some(at) = found.flatten() {
+        event.prevent_default();
+        outputs.on_menu.run(at);
     }
 }
 

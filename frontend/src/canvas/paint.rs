@@ -4,7 +4,9 @@
 use std::f64::consts::{PI, TAU};
 
 use js_sys::Array;
-use vipscope_shared::scene::{Basis, Edge, Health, Item, ItemKind, PodLook, Rect, Scene, SourceId, Target};
+use vipscope_shared::scene::{
+    Basis, Edge, Health, Item, ItemKind, PathRole, PodLook, Rect, Scene, SourceId, Target,
+};
 use web_sys::CanvasRenderingContext2d as Context;
 
 use super::curve::Curve;
@@ -34,6 +36,8 @@ impl Detail {
 const CROWDED: usize = 600;
 /// Length of such a hint, in world units.
 const STUB: f64 = 18.0;
+/// With more shares than this on the way of a packet, they are written on the rows only.
+const LABELLED: usize = 16;
 /// With more items than this, edges in focus are drawn over the cards.
 const MANY: usize = 160;
 /// Distance of the dots in the background, in world units.
@@ -97,12 +101,18 @@ pub(super) fn base(
     if on_top {
         focused().for_each(|edge| brush.edge(edge, true, world));
     }
+    let labelled = || edges.iter().filter(|edge| !edge.label.is_empty());
+    if brush.detail() > Detail::Tile && labelled().count() <= LABELLED {
+        labelled().for_each(|edge| brush.edge_label(edge, world));
+    }
     brush.headings(scene);
 }
 
-/// Whether edges in focus are drawn over the cards: where they would vanish below too many of them.
+/// Whether edges in focus are drawn over the cards: where they would vanish below too many of them, or are the way of a
+/// packet.
 fn is_on_top(scene: &Scene, zoom: f64) -> bool {
-    Detail::at(zoom) == Detail::Tile || scene.items().len() > MANY
+    let is_traced = || scene.edges().first().is_some_and(|edge| edge.path != PathRole::None);
+    Detail::at(zoom) == Detail::Tile || scene.items().len() > MANY || is_traced()
 }
 
 /// `rect` without what is far above or below `world`, in whole steps of a dash pattern.
@@ -278,6 +288,45 @@ impl Brush<'_> {
     }
 
     pub(super) fn item(&mut self, item: &Item, rect: Rect, look: Look) {
+        self.body(item, rect, look);
+        match item.path {
+            PathRole::Off => self.veil(item, rect),
+            PathRole::On if look == Look::Plain && !matches!(item.kind, ItemKind::Node) => {
+                self.outline(rect, item.kind, 1.5)
+            }
+            PathRole::Stop => self.stop(rect),
+            _ => {}
+        }
+    }
+
+    /// What is beside the way of a packet is faint.
+    fn veil(&self, item: &Item, rect: Rect) {
+        let radius = if matches!(item.kind, ItemKind::Pod(_) | ItemKind::More { .. }) { 6.0 } else { 8.0 };
+        let ground = match item.kind {
+            ItemKind::Pod(_) | ItemKind::More { .. } => &self.palette.surface,
+            _ => &self.palette.bg,
+        };
+        self.path(rect.grown(1.0), radius);
+        self.alpha(0.62);
+        self.fill(ground);
+        self.ctx.fill();
+        self.alpha(1.0);
+    }
+
+    /// The way ends here: a cross where it comes in, and a frame.
+    fn stop(&self, rect: Rect) {
+        self.path(rect, 8.0);
+        self.stroke(&self.palette.bad, self.px(1.8));
+        self.ctx.stroke();
+        let (x, y, radius) = (rect.x, rect.y + rect.h.min(46.0) / 2.0, self.px(7.0).clamp(7.0, 16.0));
+        self.ctx.begin_path();
+        let _ = self.ctx.arc(x, y, radius, 0.0, TAU);
+        self.fill(&self.palette.bad);
+        self.ctx.fill();
+        self.health(Health::Failing, x, y, radius * 0.6, Some(&self.palette.surface));
+    }
+
+    fn body(&mut self, item: &Item, rect: Rect, look: Look) {
         match item.kind {
             ItemKind::Island | ItemKind::Node => {
                 self.frame(item, rect, look, rect);
@@ -328,7 +377,7 @@ impl Brush<'_> {
         self.fill(&self.palette.text);
         self.text(&item.label, (left, rect.y + 19.0), room, Cut::End, &font);
         let font = self.font(400, 11.0);
-        let failing = item.health == Health::Failing;
+        let failing = item.health == Health::Failing || item.path == PathRole::Stop;
         self.fill(if failing { &self.palette.bad } else { &self.palette.muted });
         let room = if failing { rect.right() - left - 8.0 } else { room };
         self.text(&item.subtitle, (left, rect.y + 35.0), room + 14.0, Cut::End, &font);
@@ -580,6 +629,7 @@ impl Brush<'_> {
         let source = edge.endpoints == 0;
         let color = match (broken, source, edge.focused) {
             (true, ..) => &self.palette.bad,
+            _ if edge.path == PathRole::On => &self.palette.accent,
             (_, false, true) => &self.palette.accent,
             _ if edge.open => &self.palette.ext,
             _ => &self.palette.sim,
@@ -601,6 +651,7 @@ impl Brush<'_> {
         self.alpha(match (emphasised, source) {
             (true, false) => 1.0,
             (true, true) => 0.75,
+            (false, _) if edge.path == PathRole::Off => 0.12,
             (false, _) => 0.42,
         });
         self.ctx.set_line_dash_offset(curve.offset);
@@ -613,5 +664,25 @@ impl Brush<'_> {
         self.dash(&[]);
         self.ctx.set_line_dash_offset(0.0);
         self.ctx.set_line_cap("butt");
+    }
+
+    /// The share on an edge, on a ground of its own, where edges have parted.
+    fn edge_label(&mut self, edge: &Edge, world: Rect) {
+        let at = Curve::new(edge.a, edge.b).at(0.72);
+        let size = self.px(10.0).clamp(11.0, 22.0);
+        self.font(600, size);
+        let width = self.ctx.measure_text(&edge.label).map_or(0.0, |metrics| metrics.width());
+        let ground =
+            Rect::new(at.x - width / 2.0 - size * 0.4, at.y - size * 0.7, width + size * 0.8, size * 1.4);
+        if !ground.grown(4.0).intersects(world) {
+            return;
+        }
+        self.path(ground, size * 0.5);
+        self.fill(&self.palette.accent_soft);
+        self.ctx.fill();
+        self.stroke(&self.palette.accent, 1.0);
+        self.ctx.stroke();
+        self.fill(&self.palette.text);
+        let _ = self.ctx.fill_text(&edge.label, at.x - width / 2.0, at.y + size * 0.36);
     }
 }

@@ -5,20 +5,24 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use super::shell::{Shell, shell};
+use super::trace_bar::is_wide;
 use crate::canvas::zoom_by;
+use crate::tracing::End;
 use crate::ui::{Icon, IconView};
 use crate::view_state::Screen;
 
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 11] = [
     ("/", "Search (also Ctrl+K, ⌘K)"),
-    ("Esc", "Close what is open, then let go of the selection"),
+    ("t", "Trace a packet: from, to, ⏎"),
+    ("Esc", "Close what is open: menus, the trace, then the selection"),
+    ("⇧F10", "On the map: trace from or to where the focus is (also the right mouse button)"),
     ("← ↑ ↓ →", "Walk the map, when it has the focus"),
     ("+  −", "Zoom"),
     ("0", "Fit the map"),
     ("m", "Map"),
     ("s", "Services as a table"),
     ("n", "Nodes"),
-    ("t", "Light or dark"),
+    ("d", "Light or dark"),
 ];
 
 /// Listens for as long as the page lives.
@@ -63,7 +67,8 @@ fn handle_key(shell: Shell, ev: &KeyboardEvent) -> bool {
         "m" => shell.screen.set(Screen::Map),
         "s" => shell.screen.set(Screen::Table),
         "n" => shell.screen.set(Screen::Nodes),
-        "t" => shell.toggle_theme(),
+        "t" => shell.ask_end(End::From),
+        "d" => shell.toggle_theme(),
         _ => return false,
     }
     true
@@ -83,6 +88,12 @@ fn escape(shell: Shell) -> bool {
     } else if shell.search_open.get_untracked() {
         shell.search_open.set(false);
     } else if close_popovers() {
+    } else if shell.picking.get_untracked().is_some() {
+        shell.picking.set(None);
+    } else if shell.trace_open.get_untracked() && !is_wide() {
+        shell.trace_open.set(false);
+    } else if shell.trace.with_untracked(Option::is_some) {
+        shell.trace.set(None);
     } else if shell.selected.with_untracked(Option::is_some) {
         shell.select(None);
     } else {

@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 use vipscope_shared::model::{ClusterState, Keyed, Text};
-use vipscope_shared::scene::{Scene, SceneOptions, Target};
+use vipscope_shared::scene::{Basis, Scene, SceneOptions, Target};
 
 use super::shell::{Shell, shell};
+use super::trace_actions::TraceMenu;
+use super::trace_panel::TracePanel;
+use super::trace_run::trace_run;
 use crate::canvas::{FittedCamera, Hover, MapCanvas, zoom_by};
+use crate::tracing::End;
 use crate::ui::{Icon, IconView};
-use crate::words;
+use crate::words::{self, ModeBasis};
 
 const ZOOM_STEP: f64 = 1.25;
 
@@ -20,27 +24,82 @@ pub fn MapScreen() -> impl IntoView {
     let shell = shell();
     let scene = scene_of(shell);
     provide_context(FittedCamera(RwSignal::new(None)));
-    let on_select = Callback::new(move |target| shell.select(target));
+    let menu = RwSignal::new(None);
+    let missed = RwSignal::new(None);
+    let on_select = Callback::new(move |target: Option<Target>| match shell.picking.get_untracked() {
+        Some(end) => missed.set(pick(shell, end, target)),
+        None => shell.select(target),
+    });
+    let on_menu = Callback::new(move |at: Hover| menu.set(Some(at)));
     let theme = Signal::derive(move || shell.theme());
     let paused = Signal::derive(move || shell.search_open.get());
     view! {
         <div class="map">
-            <MapCanvas scene=scene selected=shell.selected.into() on_select=on_select hovered=shell.hovered
-                camera=shell.camera theme=theme paused=paused/>
-            <div class="map-bar"><NamespaceFilter/></div>
-            <Legend/>
-            <ZoomButtons/>
-            <Tooltip/>
+            <div class="map-room">
+                <MapCanvas scene=scene selected=shell.selected.into() on_select=on_select on_menu=on_menu
+                    hovered=shell.hovered camera=shell.camera theme=theme paused=paused/>
+                <div class="map-bar"><NamespaceFilter/></div>
+                <PickHint missed=missed/>
+                <Legend scene=scene/>
+                <ZoomButtons/>
+                <Tooltip/>
+                <TraceMenu at=menu/>
+            </div>
+            <TracePanel/>
         </div>
+    }
+}
+
+/// Takes what was pointed at as an end of a trace; if it can't be one, answers what it was.
+fn pick(shell: Shell, end: End, target: Option<Target>) -> Option<Target> {
+    let target = target?;
+    match shell.store.peek(|data| end.name(&data.state, &target)) {
+        Some(name) => {
+            shell.trace_end(end, name);
+            None
+        }
+        None => Some(target),
+    }
+}
+
+/// What the next click on the map is for.
+#[component]
+fn PickHint(missed: RwSignal<Option<Target>>) -> impl IntoView {
+    let shell = shell();
+    let words = move || {
+        let end = shell.picking.get()?;
+        let (what, which) = match end {
+            End::From => ("source", "a pod, a node or a source on the left"),
+            End::To => ("destination", "a Service, one of its ports, or a pod with a port"),
+        };
+        Some(match missed.get() {
+            Some(target) => format!("{target} can't be the {what}: click {which}"),
+            None => format!("Click the {what}: {which}"),
+        })
+    };
+    Effect::new(move || {
+        if shell.picking.get().is_none() {
+            missed.set(None);
+        }
+    });
+    view! {
+        <Show when=move || shell.picking.get().is_some()>
+            <div class="pick-hint" role="status" data-testid="pick-hint">
+                <span>{words}</span>
+                <button type="button" class="btn" on:click=move |_| shell.picking.set(None)>"Cancel"</button>
+            </div>
+        </Show>
     }
 }
 
 /// The scene follows the data, the namespaces and the selection; it is given the last one, so that nothing jumps.
 fn scene_of(shell: Shell) -> Signal<Arc<Scene>> {
+    let trace = trace_run();
     let scene = Memo::new_owning(move |previous: Option<Arc<Scene>>| {
         let options = SceneOptions {
             namespaces: shell.namespaces.get(),
             focus: shell.selected.get(),
+            path: trace.path.get(),
             ..SceneOptions::default()
         };
         let scene = Arc::new(shell.store.state(|state| Scene::build(state, &options, previous.as_deref())));
@@ -112,13 +171,25 @@ fn NamespaceRow(name: Text, count: usize) -> impl IntoView {
     }
 }
 
+/// What the lines rest on: only what the picture has.
 #[component]
-fn Legend() -> impl IntoView {
+fn Legend(scene: Signal<Arc<Scene>>) -> impl IntoView {
+    let shell = shell();
+    let has = move |basis: Basis| {
+        Memo::new(move |_| scene.with(|scene| scene.edges().iter().any(|edge| edge.basis == basis)))
+    };
+    let (predicted, configured) = (has(Basis::Predicted), has(Basis::Configured));
+    let basis = Memo::new(move |_| shell.store.state(ModeBasis::of));
+    let words = move || match basis.get() {
+        ModeBasis::Configured => "from the objects, not measured",
+        ModeBasis::Assumed => "from the objects, as a stock kube-proxy would; not measured",
+    };
     view! {
         <div class="legend">
-            <span><i class="line configured"></i>"configured"</span>
+            <Show when=move || predicted.get()><span><i class="line predicted"></i>"predicted"</span></Show>
+            <Show when=move || configured.get()><span><i class="line configured"></i>"configured"</span></Show>
             <span class="legend-more">"width = share"</span>
-            <span class="legend-more">"from the objects, not measured"</span>
+            <span class="legend-more">{words}</span>
         </div>
     }
 }

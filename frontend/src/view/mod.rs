@@ -15,6 +15,12 @@ mod stage;
 mod status;
 mod table;
 mod top_bar;
+mod trace_actions;
+mod trace_bar;
+mod trace_end;
+mod trace_modes;
+mod trace_panel;
+mod trace_run;
 
 pub use footer::Footer;
 pub use inspector::Inspector;
@@ -23,3 +29,4 @@ pub use rail::Rail;
 pub use shell::{Shell, shell};
 pub use stage::Stage;
 pub use top_bar::TopBar;
+pub use trace_run::TraceRun;

@@ -30,7 +30,7 @@ pub fn SearchBox() -> impl IntoView {
         active.set(0);
     };
     view! {
-        <div class="search" role="search" class:open=open>
+        <div class="search" role="search" class:open=open class:shown=move || shell.search_open.get()>
             <IconView icon=Icon::Search/>
             <input node_ref=input data-testid="search" type="search" autocomplete="off" spellcheck="false"
                 placeholder="Search names, IPs, ip:port, app=web" aria-label="Search the cluster" role="combobox"
@@ -49,7 +49,10 @@ pub fn SearchBox() -> impl IntoView {
 fn focus_when_opened(shell: Shell, input: NodeRef<html::Input>) {
     Effect::new(move || {
         if let (true, Some(input)) = (shell.search_open.get(), input.get()) {
-            let _ = input.focus();
+            // It is hidden until then.
+            request_animation_frame(move || {
+                let _ = input.focus();
+            });
         }
     });
 }

@@ -9,16 +9,70 @@ use std::time::Duration;
 use jiff::Timestamp;
 use leptos::ev;
 use leptos::prelude::*;
-use vipscope_shared::model::Text;
+use vipscope_shared::model::{Protocol, ProxyMode, Text};
+use vipscope_shared::predict::names::Destination;
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 
 use crate::canvas::{Hover, Theme};
 use crate::store::Store;
-use crate::view_state::{Chrome, Screen, Tab, ViewState, theme, theme_name};
+use crate::tracing::End;
+use crate::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState, theme, theme_name};
 
 const THEME_KEY: &str = "vipscope.theme";
 const URL_DELAY: Duration = Duration::from_millis(250);
+
+/// What stands in the trace bar, traced or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Draft {
+    pub from: String,
+    pub to: String,
+    pub protocol: Option<Protocol>,
+    pub node: Option<Text>,
+    pub mode: Option<ProxyMode>,
+}
+
+impl Draft {
+    fn of(traced: &Traced) -> Draft {
+        Draft {
+            from: traced.from.to_string(),
+            to: traced.to.to_string(),
+            protocol: traced.protocol,
+            node: traced.node.clone(),
+            mode: traced.mode,
+        }
+    }
+
+    pub fn text(&self, end: End) -> &str {
+        match end {
+            End::From => &self.from,
+            End::To => &self.to,
+        }
+    }
+
+    pub fn text_mut(&mut self, end: End) -> &mut String {
+        match end {
+            End::From => &mut self.from,
+            End::To => &mut self.to,
+        }
+    }
+
+    /// `None` as long as an end is missing or wrong.
+    fn traced(&self) -> Option<Traced> {
+        let to: Destination = self.to.trim().parse().ok()?;
+        // A Service's ports have their own.
+        let is_bare = matches!(to, Destination::Socket(_));
+        Some(Traced {
+            from: self.from.trim().parse().ok()?,
+            to,
+            protocol: self.protocol.filter(|_| is_bare),
+            node: self.node.clone(),
+            mode: self.mode,
+            telling: Telling::Steps,
+            answer: 0,
+        })
+    }
+}
 
 /// What every panel can reach: cheap to copy, from the context.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +87,17 @@ pub struct Shell {
     pub tab: RwSignal<Option<Tab>>,
     /// On which node, in which mode and family rules are shown.
     pub rules: RwSignal<Wanted>,
+    /// The packet that is followed.
+    pub trace: RwSignal<Option<Traced>>,
+    pub draft: RwSignal<Draft>,
+    /// The end of a trace that the next click on the map is.
+    pub picking: RwSignal<Option<End>>,
+    /// The trace bar, where it is a sheet.
+    pub trace_open: RwSignal<bool>,
+    /// The end whose field wants the focus.
+    pub trace_focus: RwSignal<Option<End>>,
+    /// Whether what is wrong in the trace bar is said, though nobody has left the field.
+    pub trace_tried: RwSignal<bool>,
     pub query: RwSignal<String>,
     pub chrome: RwSignal<Chrome>,
     pub search_open: RwSignal<bool>,
@@ -72,6 +137,12 @@ impl Shell {
             screen: RwSignal::new(view.screen),
             tab: RwSignal::new(view.tab),
             rules: RwSignal::new(view.rules),
+            draft: RwSignal::new(view.trace.as_ref().map(Draft::of).unwrap_or_default()),
+            trace: RwSignal::new(view.trace),
+            picking: RwSignal::new(None),
+            trace_open: RwSignal::new(false),
+            trace_focus: RwSignal::new(None),
+            trace_tried: RwSignal::new(false),
             query: RwSignal::new(view.query),
             chrome: RwSignal::new(view.chrome),
             search_open: RwSignal::new(false),
@@ -120,6 +191,7 @@ impl Shell {
             screen: self.screen.get(),
             tab: self.tab.get(),
             rules: self.rules.get(),
+            trace: self.trace.get(),
             query: self.query.get(),
         }
     }
@@ -133,7 +205,50 @@ impl Shell {
         self.screen.set(view.screen);
         self.tab.set(view.tab);
         self.rules.set(view.rules);
+        if let Some(traced) = &view.trace {
+            self.draft.set(Draft::of(traced));
+        }
+        self.trace.set(view.trace);
         self.query.set(view.query);
+    }
+
+    /// Traces what stands in the bar; if that is not possible, the bar says why.
+    pub fn trace_draft(&self) {
+        let traced = self.draft.with_untracked(Draft::traced);
+        self.trace_tried.set(traced.is_none());
+        if traced.is_some() {
+            self.picking.set(None);
+            self.trace_open.set(false);
+            self.screen.set(Screen::Map);
+            self.trace.set(traced);
+        }
+    }
+
+    /// Changes how the packet is followed; a trace that is shown follows at once, and keeps how it is told.
+    pub fn redraft(&self, change: impl FnOnce(&mut Draft)) {
+        self.draft.update(change);
+        let Some(old) = self.trace.get_untracked() else { return };
+        let Some(new) = self.draft.with_untracked(Draft::traced) else { return };
+        if (&new.from, &new.to) == (&old.from, &old.to) {
+            self.trace.set(Some(Traced { telling: old.telling, answer: old.answer, ..new }));
+        }
+    }
+
+    /// Sets an end by pointing. With both ends the packet is traced; else the other one is asked for.
+    pub fn trace_end(&self, end: End, name: String) {
+        self.picking.set(None);
+        self.draft.update(|draft| *draft.text_mut(end) = name);
+        if self.draft.with_untracked(|draft| draft.traced().is_some()) {
+            return self.trace_draft();
+        }
+        self.ask_end(end.other());
+    }
+
+    /// Brings the focus to the field of an end.
+    pub fn ask_end(&self, end: End) {
+        self.trace_tried.set(false);
+        self.trace_open.set(true);
+        self.trace_focus.set(Some(end));
     }
 
     /// The whole URL that reproduces the view.
@@ -172,7 +287,7 @@ impl Shell {
             if let Some(timer) = timer.get_value() {
                 timer.clear();
             }
-            if current.selected != view.selected || current.screen != view.screen {
+            if is_step(&current, &view) {
                 write_url(&view, Entry::New);
             } else {
                 let write = move || write_url(&untrack(|| self.view()), Entry::Same);
@@ -184,6 +299,12 @@ impl Shell {
         });
         on_cleanup(move || handle.remove());
     }
+}
+
+/// Whether the reader would go back over this change: another screen, selection or packet.
+fn is_step(before: &ViewState, after: &ViewState) -> bool {
+    let ends = |view: &ViewState| view.trace.as_ref().map(|trace| (trace.from.clone(), trace.to.clone()));
+    before.selected != after.selected || before.screen != after.screen || ends(before) != ends(after)
 }
 
 /// Whether a change of the view is a new entry in the history.

@@ -1,10 +1,11 @@
-//! The top bar: logo, which cluster this is and how live it is, search, theme, link.
+//! The top bar: logo, which cluster this is and how live it is, the trace bar, search, theme, link.
 
 use leptos::prelude::*;
 
 use super::search_box::SearchBox;
 use super::shell::{Shell, shell};
 use super::status::liveness;
+use super::trace_bar::TraceBar;
 use crate::canvas::Theme;
 use crate::ui::{Copy, Icon, IconView, Logo, MarkView};
 use crate::words;
@@ -18,12 +19,30 @@ pub fn TopBar() -> impl IntoView {
         <header class="top">
             <div class="logo"><Logo/><span>"vipscope"</span></div>
             <ClusterChip/>
-            <SearchBox/>
+            <TraceBar/>
             <div class="top-end">
+                <SearchButton/>
                 <Copy text=link label="Copy link"/>
                 <ThemeToggle/>
             </div>
+            <SearchBox/>
         </header>
+    }
+}
+
+/// Opens the search; says what was searched for.
+#[component]
+fn SearchButton() -> impl IntoView {
+    let shell = shell();
+    let words = move || match shell.query.with(|query| query.trim().to_owned()).as_str() {
+        "" => "Search".to_owned(),
+        query => format!("“{query}”"),
+    };
+    view! {
+        <button type="button" class="btn search-open" data-testid="search-open" aria-label="Search" title="Search (/)"
+            aria-expanded=move || shell.search_open.get().to_string() on:click=move |_| shell.search_open.set(true)>
+            <IconView icon=Icon::Search/><span class="search-word">{words}</span><kbd aria-hidden="true">"/"</kbd>
+        </button>
     }
 }
 
@@ -39,7 +58,7 @@ fn ThemeToggle() -> impl IntoView {
         Theme::Dark => "Switch to light",
     };
     view! {
-        <button type="button" class="btn square" data-testid="theme" aria-label=label title=label
+        <button type="button" class="btn square" data-testid="theme" aria-label=label title=move || format!("{} (d)", label())
             on:click=move |_| shell.toggle_theme()>
             <IconView icon=icon/>
         </button>

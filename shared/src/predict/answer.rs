@@ -6,12 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::Predictor;
-use crate::model::{ClusterState, IpFamily, Protocol, ProxyMode, Text};
+use crate::model::{ClusterState, IpFamily, Key, Protocol, ProxyMode, Text};
 use crate::netfilter::iptables::TableName;
-use crate::netfilter::nft::{Hook, Key};
+use crate::netfilter::nft::{Hook, Key as MapKey};
 use crate::proxy::ports::PortInfo;
-use crate::proxy::reading::LineId;
-use crate::trace::{Conditions, Effect, Origin, Outcome, Packet, Step, Trace, Verdict};
+use crate::proxy::reading::{self, LineId};
+use crate::trace::{
+    Conditions, Effect, ElementRef, Origin, Outcome, Packet, Place, RuleRef, Step, Trace, Verdict,
+};
 
 /// What an answer rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +36,19 @@ pub struct Answer {
     /// The Service port that the destination belongs to, as `namespace/service[:port]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// The same as a key and a port's name, if the answer was not read from JSON.
+    #[serde(skip)]
+    pub claim: Option<Claim>,
     pub outcomes: Vec<OutcomeView>,
+}
+
+/// A port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub service: Key,
+    /// Empty if the port has no name.
+    pub port_name: Text,
+    pub port: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +71,8 @@ pub struct OutcomeView {
     /// Where the packet goes in the end.
     pub destination: SocketAddr,
     /// The pod behind the destination, as `namespace/name`, if one is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
+    pub pod: Option<Key>,
     pub masquerade: bool,
     /// State outside the rules on which it depends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +93,33 @@ pub struct StepView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub element: Option<String>,
     pub effect: String,
+    /// What the rule asks of a packet, in words; empty if it takes every one, or if the step was read from JSON.
+    #[serde(skip)]
+    pub matched: String,
+    /// What it did; `None` if the step was read from JSON.
+    #[serde(skip)]
+    pub kind: Option<Effect>,
+}
+
+mod key_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::model::Key;
+
+    pub fn serialize<S: Serializer>(key: &Option<Key>, out: S) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => out.collect_str(key),
+            None => out.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Key>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(input)? else { return Ok(None) };
+        let (namespace, name) = text
+            .split_once('/')
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is not NAMESPACE/NAME")))?;
+        Ok(Some(Key::new(namespace, name)))
+    }
 }
 
 mod lower_protocol {
@@ -112,6 +153,11 @@ impl Predictor {
             basis: Basis::Predicted,
             packet: PacketView { source, destination, port, protocol, origin },
             service: claim.map(|claim| claim.name.clone()),
+            claim: claim.map(|claim| Claim {
+                service: Key::new(claim.namespace.clone(), claim.service.clone()),
+                port_name: claim.port_name.clone(),
+                port: claim.port,
+            }),
             outcomes: trace
                 .outcomes
                 .iter()
@@ -141,7 +187,7 @@ impl Predictor {
             fraction,
             verdict: outcome.verdict,
             destination: outcome.destination,
-            pod: pod.map(ToString::to_string),
+            pod: pod.cloned(),
             masquerade: outcome.masquerade,
             condition: self.condition(outcome.conditions),
             reason: self.reason(state, packet, claim, outcome, &steps),
@@ -152,18 +198,34 @@ impl Predictor {
     fn step_view(&self, packet: &Packet, step: &Step) -> StepView {
         let program = &self.program;
         let place = step.place;
-        let element = place.and_then(|place| program.element_text(place, &keys(packet)));
+        let element = place.and_then(|place| program.element(place, &keys(packet)));
         StepView {
+            matched: self.matched(place, element.as_ref()),
+            kind: Some(step.effect),
             hook: step.hook.as_str().to_owned(),
             table: place.map_or("", |place| program.table_of(place.chain)).to_owned(),
             chain: place.map_or("", |place| program.chain_name(place.chain)).to_owned(),
             rule: place.map(|place| program.rule_text(place)).unwrap_or_default(),
-            element: element.map(|(text, _)| text),
+            element: element.map(|element| element.text),
             effect: match (step.hook, step.effect) {
                 (Hook::Postrouting, Effect::Return) => "return: not marked, so the source stays".to_owned(),
                 (_, effect) => program.effect_text(effect),
             },
         }
+    }
+
+    fn matched(&self, place: Option<Place>, element: Option<&ElementRef<'_>>) -> String {
+        let rule = place.and_then(|place| self.program.rule(place));
+        let mut words = match rule {
+            Some(RuleRef::Iptables(rule)) => reading::iptables_conditions(rule),
+            Some(RuleRef::Nft(rule)) => reading::nft_conditions(rule),
+            None => String::new(),
+        };
+        if let Some(element) = element {
+            let comma = if words.is_empty() { "" } else { ", " };
+            let _ = write!(words, "{comma}{}", reading::nft_key(element.key));
+        }
+        words
     }
 
     fn condition(&self, conditions: Conditions) -> Option<String> {
@@ -239,8 +301,8 @@ impl Predictor {
                 let place = last.place;
                 let elements = steps.iter().rev().filter_map(|step| step.place);
                 let element = elements
-                    .filter_map(|place| self.program.element_text(place, &keys(packet)))
-                    .find_map(|(_, comment)| comment);
+                    .filter_map(|place| self.program.element(place, &keys(packet)))
+                    .find_map(|element| element.comment);
                 let comment = place.and_then(|place| self.program.rule_comment(place));
                 let mut text = what.to_owned();
                 let why = match (comment, element, last.effect) {
@@ -287,9 +349,9 @@ impl Predictor {
 }
 
 /// The keys by which nft's maps of Services are asked for this packet.
-fn keys(packet: &Packet) -> [Key; 2] {
+fn keys(packet: &Packet) -> [MapKey; 2] {
     let Packet { destination, port, protocol, .. } = *packet;
-    [Key::IpProtocolPort(destination, protocol, port), Key::ProtocolPort(protocol, port)]
+    [MapKey::IpProtocolPort(destination, protocol, port), MapKey::ProtocolPort(protocol, port)]
 }
 
 fn scheduler_words(scheduler: &str) -> &'static str {

@@ -1,10 +1,11 @@
 //! What the rules that kube-proxy should have on a node do to a packet: objects in, answers out.
 //!
 //! [`Predictor`] makes the rules of a node (all of them, or those that can concern one destination), follows packets
-//! through them, and says in words what came of it. [`names`] reads where a packet comes from and goes to.
+//! through them, and says in words what came of it; [`cards`] is that for a page. [`names`] reads where a packet comes from and goes to.
 
 mod answer;
 mod ask;
+pub mod cards;
 pub mod names;
 
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ use crate::proxy::ports::{PortInfo, cluster_ip, port_infos, port_infos_of};
 use crate::proxy::{self, Rules, userspace};
 use crate::trace::{HostView, Origin, Packet, PodLink, Program, ProxySocket, Trace};
 
-pub use answer::{Answer, Basis, OutcomeView, PacketView, StepView};
+pub use answer::{Answer, Basis, Claim, OutcomeView, PacketView, StepView};
 pub use ask::{AskError, Question, Reply, Resolution, ask};
 
 /// Rules of one node, one family and one mode, ready to be asked.

@@ -261,6 +261,22 @@ impl Source {
         Ok(Packet { source, destination: to.ip(), port: to.port(), protocol: target.protocol, origin })
     }
 
+    /// The node on which its packets are seen first: where the pod runs, the node itself. Of what comes from outside, and of
+    /// what is not there, nothing is known.
+    pub fn home<'a>(&self, state: &'a ClusterState) -> Option<&'a Text> {
+        let named = |name: &Text| state.node(name).map(|node| node.name());
+        match self {
+            Source::Pod(key) => state.pods().get(key)?.node.as_ref().and_then(named),
+            Source::Node(name) => named(name),
+            Source::Ip(ip) => state
+                .nodes()
+                .values()
+                .find(|node| !matches!(origin_of(state, node, *ip), Origin::Outside))
+                .map(|node| node.name()),
+            Source::External => None,
+        }
+    }
+
     /// The families in which it has an address.
     pub fn families(&self, state: &ClusterState) -> Vec<IpFamily> {
         let of = |ips: Vec<IpAddr>| {

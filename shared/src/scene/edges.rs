@@ -1,4 +1,6 @@
-//! What leads where: sources to VIPs, VIPs to endpoints. Everything here rests on the API objects (`configured`).
+//! What leads where: sources to VIPs, VIPs to endpoints. Shares of a Service that kube-proxy serves are those of its rules
+//! (`predicted`; `shared/tests/trace.rs` holds the two together), as far as its settings are known; everything else rests
+//! on the API objects alone (`configured`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +8,7 @@ use super::layout::{CARD, PORT_PITCH, Places};
 use super::status::{is_defect, port_name};
 use super::survey::{ServiceView, Survey, is_open, spot_node, spot_target};
 use super::words::standing_text;
-use super::{Health, Point, SourceId, Target};
+use super::{Health, Path, PathRole, Point, SceneOptions, SourceId, Target};
 use crate::model::{ClusterState, Key, Keyed, ServiceType, Text};
 use crate::proxy::{EndpointRow, PortStanding, Why};
 
@@ -39,11 +41,33 @@ pub struct Edge {
     pub open: bool,
     /// It belongs to what is in focus.
     pub focused: bool,
+    pub path: PathRole,
+    /// The exact share, on the way of a traced packet; else empty.
+    pub label: Text,
+}
+
+impl Edge {
+    /// Adds another endpoint of the same Service and node. What is on the way of a packet hides what is beside it.
+    fn take(&mut self, other: &Edge) {
+        if self.path != other.path {
+            if other.path == PathRole::On {
+                *self = other.clone();
+            }
+            return;
+        }
+        self.share += other.share;
+        self.endpoints += 1;
+        self.focused |= other.focused;
+        self.health = self.health.worst(other.health);
+        // What several get together is nobody's exact share.
+        self.label = Text::default();
+    }
 }
 
 /// The selected thing, and what of the map belongs to it.
 pub(super) struct Focus {
     pub(super) target: Option<Target>,
+    pub(super) path: Option<Path>,
     /// Endpoints that have to be shown.
     pub(super) must: BTreeSet<Target>,
     /// What is to be written on rows: the share, or the reason against it.
@@ -51,8 +75,12 @@ pub(super) struct Focus {
 }
 
 impl Focus {
-    pub(super) fn of(state: &ClusterState, survey: &Survey, target: Option<&Target>) -> Focus {
-        let mut focus = Focus { target: target.cloned(), must: BTreeSet::new(), marks: BTreeMap::new() };
+    pub(super) fn of(state: &ClusterState, survey: &Survey, options: &SceneOptions) -> Focus {
+        let target = options.focus.as_ref();
+        let is_shown = |path: &&Path| survey.services().any(|view| *view.service.key() == path.service);
+        let path = options.path.as_ref().filter(is_shown).cloned();
+        let mut focus =
+            Focus { target: target.cloned(), path, must: BTreeSet::new(), marks: BTreeMap::new() };
         let service = focus.service().and_then(|key| state.services().get(key)).cloned();
         let view =
             service.and_then(|service| survey.services().find(|view| view.service.key() == service.key()));
@@ -67,7 +95,16 @@ impl Focus {
         if let Some(target @ (Target::Pod(_) | Target::Address(_))) = target {
             focus.must.insert(target.clone());
         }
+        focus.take_path();
         focus
+    }
+
+    /// On the way of a packet, its shares count.
+    fn take_path(&mut self) {
+        let Some(path) = &self.path else { return };
+        self.must.extend(path.ends.keys().cloned());
+        self.must.extend(path.sender.clone().filter(|sender| matches!(sender, Target::Pod(_))));
+        self.marks.extend(path.ends.keys().filter_map(|end| Some((end.clone(), path.share_text(end)?))));
     }
 
     /// The Service in focus, if it is one or a port of one.
@@ -143,12 +180,16 @@ impl Draft<'_> {
     fn card(&self, view: &ServiceView) -> Option<(f64, f64, f64)> {
         let key = view.service.key();
         let rect = self.places.cards.get(&(key.namespace.clone(), key.name.clone()))?;
-        let port = match &self.focus.target {
-            Some(Target::Port(focus, name)) if focus == key && view.service.ports.len() > 1 => {
-                view.service.ports.iter().position(|port| port_name(port) == *name)
-            }
+        let traced = self.focus.path.as_ref().filter(|path| path.service == *key);
+        let name = match (traced, &self.focus.target) {
+            (Some(path), _) => path.port.as_ref(),
+            (None, Some(Target::Port(focus, name))) if focus == key => Some(name),
             _ => None,
         };
+        let has_rows = view.service.ports.len() > 1;
+        let port = name
+            .filter(|_| has_rows)
+            .and_then(|name| view.service.ports.iter().position(|port| port_name(port) == *name));
         let y = match port {
             Some(nth) => rect.y + CARD.1 + (nth as f64 + 0.5) * PORT_PITCH - 1.0,
             None => rect.y + CARD.1 / 2.0,
@@ -165,14 +206,21 @@ impl Draft<'_> {
         for source in &self.survey.sources {
             let from = Target::Source(source.id.clone());
             let selected = self.focus.target.as_ref() == Some(&from);
+            let role = self.role(|path| path.service == *key && path.source == source.id);
             let drawn = match source.id {
+                _ if role == PathRole::On => true,
                 SourceId::Outside => open,
                 SourceId::Nodes => view.service.is_proxied() && (in_focus || selected),
                 SourceId::Pods(_) => in_focus || selected,
             };
             let Some(rect) = self.places.sources.get(&source.id).filter(|_| drawn) else { continue };
             edges.push(Edge {
-                focused: self.focus.has(&from, key, &to, None),
+                focused: match role {
+                    PathRole::None => self.focus.has(&from, key, &to, None),
+                    role => role == PathRole::On,
+                },
+                path: role,
+                label: Text::default(),
                 from,
                 to: to.clone(),
                 service: key.clone(),
@@ -180,7 +228,7 @@ impl Draft<'_> {
                 b: Point::new(left, y),
                 share: 0.15,
                 endpoints: 0,
-                basis: Basis::Configured,
+                basis: if role == PathRole::On { Basis::Predicted } else { Basis::Configured },
                 health: Health::Ok,
                 open: source.id == SourceId::Outside,
             });
@@ -191,12 +239,21 @@ impl Draft<'_> {
         let Some((_, right, y)) = self.card(view) else { return };
         let from = Target::Service(view.service.key().clone());
         let in_focus = self.focus.service() == Some(view.service.key());
+        let basis = self.basis(view);
         let mut by_node: BTreeMap<Text, Edge> = BTreeMap::new();
         for row in &view.status.rows {
             let Some(spot) = spot_target(row) else { continue };
-            let Some((share, health)) = self.share(view, row, in_focus) else { continue };
+            let traced = self.focus.path.as_ref().filter(|path| path.service == *view.service.key());
+            let traced = traced.and_then(|path| path.share(&spot)).map(|share| (share, Health::Ok));
+            let Some((share, health)) = traced.or_else(|| self.share(view, row, in_focus)) else { continue };
             let node = spot_node(self.state, row);
-            let focused = self.focus.has(&from, view.service.key(), &spot, Some(&node));
+            let role = self.role(|_| traced.is_some());
+            let focused = match role {
+                PathRole::None => self.focus.has(&from, view.service.key(), &spot, Some(&node)),
+                role => role == PathRole::On,
+            };
+            let label = self.focus.path.as_ref().filter(|_| role == PathRole::On);
+            let label = label.and_then(|path| path.share_text(&spot)).unwrap_or_default();
             let edge = |to: Target, b: Point| Edge {
                 from: from.clone(),
                 to,
@@ -205,27 +262,39 @@ impl Draft<'_> {
                 b,
                 share,
                 endpoints: 1,
-                basis: Basis::Configured,
+                basis: if role == PathRole::On { Basis::Predicted } else { basis },
                 health,
                 open: is_open(&view.service),
                 focused,
+                path: role,
+                label: label.clone(),
             };
             match self.rows.get(&spot).filter(|_| !self.dense || focused) {
                 Some(at) => edges.push(edge(spot, *at)),
                 None => {
                     let Some(at) = self.aggregate(&node) else { continue };
-                    let merge = |known: &mut Edge| {
-                        known.share += share;
-                        known.endpoints += 1;
-                        known.focused |= focused;
-                        known.health = known.health.worst(health);
-                    };
+                    let merge = |known: &mut Edge| known.take(&edge(Target::Node(node.clone()), at));
                     let fresh = || edge(Target::Node(node.clone()), at);
                     by_node.entry(node.clone()).and_modify(merge).or_insert_with(fresh);
                 }
             }
         }
         edges.extend(by_node.into_values());
+    }
+
+    /// Towards the way of a traced packet, if there is one.
+    fn role(&self, is_on: impl Fn(&Path) -> bool) -> PathRole {
+        match &self.focus.path {
+            None => PathRole::None,
+            Some(path) if is_on(path) => PathRole::On,
+            Some(_) => PathRole::Off,
+        }
+    }
+
+    /// What the shares of a Service rest on.
+    fn basis(&self, view: &ServiceView) -> Basis {
+        let is_known = view.service.is_proxied() && self.state.proxy_config().is_some();
+        if is_known { Basis::Predicted } else { Basis::Configured }
     }
 
     /// The left end of the node's aggregate, or of its panel.

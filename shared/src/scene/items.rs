@@ -7,7 +7,7 @@ use super::layout::{CARD, PORT_PITCH, Places};
 use super::status::port_name;
 use super::survey::{NodeView, ServiceView, Spot, Survey};
 use super::words::{count, port_line, service_address};
-use super::{Health, Item, ItemKind, NO_NODE, Rect, Target};
+use super::{Health, Item, ItemKind, NO_NODE, Path, PathRole, Rect, Target};
 use crate::model::{Keyed, ServiceType, Text};
 
 pub(super) fn items(survey: &Survey, places: &Places, focus: &Focus) -> Vec<Item> {
@@ -34,6 +34,9 @@ pub(super) fn items(survey: &Survey, places: &Places, focus: &Focus) -> Vec<Item
             panel(node, *rect, places, focus, &mut items);
         }
     }
+    if let Some(path) = &focus.path {
+        items.iter_mut().for_each(|item| item.take_role(path));
+    }
     items
 }
 
@@ -51,6 +54,20 @@ impl Item {
             kind,
             head: 0.0,
             focused: false,
+            path: PathRole::None,
+        }
+    }
+
+    /// Frames are never faint: what is inside may be on the way. An aggregate knows by itself what it hides.
+    fn take_role(&mut self, path: &Path) {
+        self.path = match (self.kind, path.role(&self.target)) {
+            (ItemKind::More { .. }, _) if self.path == PathRole::On => PathRole::On,
+            (ItemKind::More { .. }, _) => PathRole::Off,
+            (ItemKind::Island | ItemKind::Node, PathRole::Off) => PathRole::None,
+            (_, role) => role,
+        };
+        if self.path == PathRole::Stop {
+            self.subtitle = path.stop.clone();
         }
     }
 
@@ -168,7 +185,9 @@ fn more(node: &NodeView, hidden: Vec<&Spot>, rect: Rect, focus: &Focus) -> Item 
     let bad = hidden.iter().filter(|spot| spot.look.health() != Health::Ok).count();
     let problem = if bad > 0 { format!("{bad} not ready") } else { String::new() };
     let in_focus = hidden.iter().filter(|spot| focus.must.contains(&spot.target)).count();
-    let name = focus.service().map(|key| key.name.clone());
+    let on_way = |path: &Path| hidden.iter().any(|spot| path.ends.contains_key(&spot.target));
+    let is_on_way = focus.path.as_ref().is_some_and(on_way);
+    let name = focus.path.as_ref().map(|path| &path.service).or(focus.service()).map(|key| key.name.clone());
     let tag = match name {
         Some(name) if in_focus > 0 => format!("{in_focus} of {name}"),
         _ => problem.clone(),
@@ -183,6 +202,7 @@ fn more(node: &NodeView, hidden: Vec<&Spot>, rect: Rect, focus: &Focus) -> Item 
         health,
         problem: problem.into(),
         focused: in_focus > 0,
+        path: if is_on_way { PathRole::On } else { PathRole::None },
         ..item
     }
 }

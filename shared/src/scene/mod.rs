@@ -8,6 +8,7 @@ mod edges;
 mod geometry;
 mod items;
 mod layout;
+mod path;
 mod status;
 mod survey;
 mod target;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use edges::{Basis, Edge};
 pub use geometry::{Camera, Direction, Insets, Point, Rect};
+pub use path::{Path, PathRole};
 pub use status::{ServiceStatus, port_name};
 pub use survey::PodLook;
 pub use target::{BadTarget, NO_NODE, SourceId, Target};
@@ -36,6 +38,8 @@ pub struct SceneOptions {
     pub namespaces: BTreeSet<Text>,
     /// The selected thing: its edges are emphasised and the endpoints it leads to are shown first.
     pub focus: Option<Target>,
+    /// The way of a traced packet: what is on it is lit, everything else is faint.
+    pub path: Option<Path>,
     /// Nodes whose pods are all shown, beyond the default number. (Services are never left out: they become tiles.)
     pub expanded: BTreeSet<Text>,
 }
@@ -115,6 +119,7 @@ pub struct Item {
     pub head: f64,
     /// It belongs to what is in focus.
     pub focused: bool,
+    pub path: PathRole,
 }
 
 /// A picture of the cluster in world space.
@@ -135,7 +140,7 @@ impl Scene {
     pub fn build(state: &ClusterState, options: &SceneOptions, previous: Option<&Scene>) -> Scene {
         let statuses = Statuses::of(state, previous.map(|scene| &scene.statuses));
         let survey = Survey::of(state, options, &statuses);
-        let focus = Focus::of(state, &survey, options.focus.as_ref());
+        let focus = Focus::of(state, &survey, options);
         let layout = Layout::arrange(&survey, options, &focus.must, previous.map(|scene| &scene.layout));
         let places = layout.places(&survey);
         let items = items::items(&survey, &places, &focus);

@@ -16,4 +16,4 @@ mod walk;
 pub use fraction::Fraction;
 pub use outcome::{Conditions, Effect, Outcome, Place, Step, Trace, Verdict};
 pub use packet::{HostView, Origin, Packet, PodLink};
-pub use program::{Program, ProxySocket};
+pub use program::{ElementRef, Program, ProxySocket, RuleRef};

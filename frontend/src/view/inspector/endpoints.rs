@@ -48,9 +48,13 @@ pub fn Endpoints(key: Key, port: Option<Text>) -> impl IntoView {
     });
     let found_by = move || service.with(|service| service.as_deref().and_then(words::found_by));
     let has_outside = Memo::new(move |_| service.with(|service| service.as_deref().is_some_and(has_outside)));
+    let basis = Memo::new(move |_| {
+        let basis = shell.store.state(words::ModeBasis::of);
+        service.with(|service| service.as_deref().map(|service| words::share_basis(basis, service)))
+    });
     let title = move || match via.get() {
-        Via::ClusterIp => "Shares, configured",
-        Via::External => "Shares from outside, configured",
+        Via::ClusterIp => format!("Shares, {}", basis.get().unwrap_or_default()),
+        Via::External => format!("Shares from outside, {}", basis.get().unwrap_or_default()),
     };
     view! {
         {move || found_by().map(|words| view! { <Section title="How clients find it"><p>{words}</p></Section> })}
@@ -123,8 +127,9 @@ fn lines(state: &ClusterState, service: &Service, port: Option<&Text>, via: Via)
 
 fn line(state: &ClusterState, service: &Service, row: &EndpointRow, chosen: Option<usize>, via: Via) -> Line {
     let is_useful = is_useful(service, row);
+    let basis = words::share_basis(words::ModeBasis::of(state), service);
     let part = row.ports.iter().map(|(_, standing)| mean(standing)).fold(0.0, f64::max);
-    let share = row.ports.iter().find_map(|(_, standing)| words::share(standing));
+    let share = row.ports.iter().find_map(|(_, standing)| words::share(standing, basis));
     Line {
         pod: row.pod.clone(),
         address: address(row),
@@ -193,11 +198,12 @@ fn reasons(
     if service.is_headless() {
         return vec![(String::new(), headless(service, row))];
     }
+    let basis = words::share_basis(words::ModeBasis::of(state), service);
     let ports = service.ports.iter().skip(chosen.unwrap_or(0));
     let mut all: Vec<(String, String)> = ports
         .zip(&row.ports)
         .map(|(port, (_, standing))| {
-            let share = words::share(standing).map(|share| format!("{share}, ")).unwrap_or_default();
+            let share = words::share(standing, basis).map(|share| format!("{share}, ")).unwrap_or_default();
             let reason = words::standing(state, service, row, standing, via);
             (format!("{}: {share}", words::port_id(port)), reason)
         })

@@ -23,6 +23,7 @@ use vipscope_shared::scene::{NO_NODE, Target};
 pub use headline::{Headline, headline, health_mark, is_useful, node_state, severity};
 
 use super::shell::{Shell, shell};
+use super::trace_actions::TraceActions;
 use crate::ui::{Icon, IconView, MarkView};
 use crate::view_state::Tab;
 use changes::Changes;
@@ -78,7 +79,7 @@ fn Inspected(target: Target) -> impl IntoView {
         (true, tab) => body(&shown, tab),
     };
     view! {
-        <Head head=head target=target.to_string()/>
+        <Head head=head target=target.clone()/>
         <Show when=move || { tabs.len() > 1 }>
             <Tabs tabs=tabs tab=tab/>
         </Show>
@@ -109,9 +110,10 @@ fn body(target: &Target, tab: Tab) -> AnyView {
 }
 
 #[component]
-fn Head(head: Memo<Option<Headline>>, target: String) -> impl IntoView {
+fn Head(head: Memo<Option<Headline>>, target: Target) -> impl IntoView {
     let shell = shell();
-    let name = target.rsplit('/').next().unwrap_or_default().to_owned();
+    let text = target.to_string();
+    let name = text.rsplit('/').next().unwrap_or_default().to_owned();
     let content = move || match head.get() {
         None => view! { <h1>{name.clone()}</h1><span class="chip small">"gone"</span> }.into_any(),
         Some(head) => view! {
@@ -136,6 +138,7 @@ fn Head(head: Memo<Option<Headline>>, target: String) -> impl IntoView {
                 </button>
             </div>
             {lines}
+            <TraceActions target=target/>
         </header>
     }
 }

@@ -15,6 +15,7 @@ use wasm_bindgen::JsCast;
 
 use crate::ui::Copy;
 use crate::view::shell::shell;
+use crate::view::trace_run::trace_run;
 use crate::words;
 
 /// Most lines of a stage at first, and how many more a click shows.
@@ -34,14 +35,11 @@ struct Hands {
     explained: RwSignal<bool>,
 }
 
-/// The panel. `lit`: lines to be marked, for example those that a packet's trace went through.
+/// The panel. Lines that a traced packet went through are marked.
 #[component]
-pub fn Rules(
-    key: Key,
-    port: Option<Text>,
-    #[prop(optional, into)] lit: Signal<BTreeSet<LineId>>,
-) -> impl IntoView {
+pub fn Rules(key: Key, port: Option<Text>) -> impl IntoView {
     let shell = shell();
+    let trace = trace_run();
     let hands = Hands {
         limit: RwSignal::new(LINES),
         focus: RwSignal::new(None),
@@ -55,6 +53,10 @@ pub fn Rules(
     });
     let has_choice = Memo::new(move |_| choice.with(|choice| choice.as_ref().is_some_and(is_to_choose)));
     let basis = Memo::new(move |_| shell.store.state(words::ModeBasis::of));
+    let traced = key.clone();
+    let lit: Memo<BTreeSet<LineId>> = Memo::new(move |_| {
+        choice.with(|choice| choice.as_ref().map(|choice| trace.lit(&traced, choice)).unwrap_or_default())
+    });
     let rules = Memo::new(move |_| {
         let choice = choice.get()?;
         shell.store.state(|state| ruleset(state, &key, port.as_ref(), &choice))
@@ -74,6 +76,9 @@ pub fn Rules(
             <Show when=move || has_choice.get()><Choosers choice=choice basis=basis/></Show>
             {move || choice.get().map(|choice| heading(&choice, basis.get()))}
             {move || read.with(|read| read.as_ref().map(summary))}
+            <Show when=move || lit.with(|lit| !lit.is_empty())>
+                <p class="rules-lit"><span class="rule lit" aria-hidden="true"></span>"Marked: what the traced packet goes through."</p>
+            </Show>
             <Show when=move || read.with(Option::is_some)>
                 <div class="rules-tools">
                     <button type="button" class="btn" aria-pressed=move || hands.explained.get().to_string()

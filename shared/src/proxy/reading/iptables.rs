@@ -113,7 +113,7 @@ fn printed(chain: &Chain, rule: &Rule) -> String {
 }
 
 /// What must hold for the rule to apply, in words.
-fn conditions(matches: &[Match]) -> Vec<String> {
+pub(super) fn conditions(matches: &[Match]) -> Vec<String> {
     let protocol = matches.iter().find_map(|each| match each {
         Match::Protocol { protocol, .. } => Some(*protocol),
         _ => None,

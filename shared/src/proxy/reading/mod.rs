@@ -21,6 +21,7 @@ pub use tokens::{Role, Token};
 
 use super::rules::{Format, Rules};
 use crate::model::{ProxyMode, Text};
+use crate::netfilter;
 use graph::{Draft, Graph};
 
 /// A rule, element or address, wherever it stands: its part, as [`Rules::parts`] names it, and its line there.
@@ -246,4 +247,19 @@ pub fn native(rules: &Rules) -> String {
         }
         _ => text(Format::Native),
     }
+}
+
+/// What must hold for an iptables rule to apply: `to 10.96.0.21, TCP port 80`. Empty if it always applies.
+pub fn iptables_conditions(rule: &netfilter::iptables::Rule) -> String {
+    iptables::conditions(&rule.matches).join(", ")
+}
+
+/// The same of an nft rule, but for what its maps ask: that is in the element that decides.
+pub fn nft_conditions(rule: &netfilter::nft::Rule) -> String {
+    nft::conditions(rule).join(", ")
+}
+
+/// What an element of nft's maps of Services holds for: `to 10.96.0.21, TCP port 80`.
+pub fn nft_key(key: netfilter::nft::Key) -> String {
+    nft::to(key)
 }

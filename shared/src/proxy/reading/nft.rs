@@ -178,12 +178,14 @@ fn rule_about(chain: &Chain, rule: &Rule, endpoint: Option<SocketAddr>) -> Strin
         _ if chain.name.starts_with("filter-") => "Packets",
         _ => "New connections",
     };
-    let (mut conditions, mut done) = (Vec::new(), Vec::new());
-    for statement in &rule.statements {
-        conditions.extend(condition(statement));
-        done.extend(action(statement, endpoint));
-    }
-    chains::sentence(subject, &conditions, &done)
+    let done: Vec<String> =
+        rule.statements.iter().filter_map(|statement| action(statement, endpoint)).collect();
+    chains::sentence(subject, &conditions(rule), &done)
+}
+
+/// What must hold for the rule to apply, in words.
+pub(super) fn conditions(rule: &Rule) -> Vec<String> {
+    rule.statements.iter().filter_map(condition).collect()
 }
 
 fn condition(statement: &Statement) -> Option<String> {
@@ -282,7 +284,7 @@ fn verdict(verdict: &Verdict, endpoint: Option<SocketAddr>) -> String {
     }
 }
 
-fn to(key: Key) -> String {
+pub(super) fn to(key: Key) -> String {
     match key {
         Key::Ip(ip) => format!("to {ip}"),
         Key::IpProtocolPort(ip, protocol, port) => format!("to {ip}, {protocol} port {port}"),

@@ -196,6 +196,22 @@ enum Source {
     Nft(netfilter::nft::Table),
 }
 
+/// A rule of a program, as its tool knows it.
+#[derive(Debug, Clone, Copy)]
+pub enum RuleRef<'a> {
+    Iptables(&'a netfilter::iptables::Rule),
+    Nft(&'a netfilter::nft::Rule),
+}
+
+/// An element of a verdict map.
+#[derive(Debug, Clone)]
+pub struct ElementRef<'a> {
+    pub key: Key,
+    /// As its tool writes it.
+    pub text: String,
+    pub comment: Option<&'a str>,
+}
+
 /// Rules of one family, ready to be followed.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
@@ -347,8 +363,20 @@ impl Program {
         }
     }
 
-    /// The map element that decided for a destination in a rule, as its tool writes it, and its comment.
-    pub fn element_text(&self, place: Place, keys: &[Key]) -> Option<(String, Option<&str>)> {
+    /// The rule itself.
+    pub fn rule(&self, place: Place) -> Option<RuleRef<'_>> {
+        let code = self.chains.get(place.chain as usize)?;
+        let number = place.rule? as usize;
+        Some(match self.sources.get(usize::from(code.table))? {
+            Source::Iptables(table) => {
+                RuleRef::Iptables(table.chains.get(code.chain as usize)?.rules.get(number)?)
+            }
+            Source::Nft(table) => RuleRef::Nft(table.chains.get(&*code.name)?.rules.get(number)?),
+        })
+    }
+
+    /// The map element that decided for a destination in a rule.
+    pub fn element(&self, place: Place, keys: &[Key]) -> Option<ElementRef<'_>> {
         let code = self.chains.get(place.chain as usize)?;
         let Source::Nft(table) = self.sources.get(usize::from(code.table))? else { return None };
         let rule = table.chains.get(&*code.name)?.rules.get(place.rule? as usize)?;
@@ -357,7 +385,8 @@ impl Program {
             _ => None,
         })?;
         let (key, element) = keys.iter().find_map(|key| map.elements.get_key_value(key))?;
-        Some((table.element_line(map, *key, element), element.comment.as_deref()))
+        let text = table.element_line(map, *key, element);
+        Some(ElementRef { key: *key, text, comment: element.comment.as_deref() })
     }
 
     /// The name of IPVS' scheduler with this number.
