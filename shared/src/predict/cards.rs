@@ -306,7 +306,7 @@ fn title(effect: Effect) -> &'static str {
         Effect::Proxy { .. } | Effect::NoEndpoint => "proxy",
         Effect::Masquerade => "masquerade",
         Effect::Accept => "accept",
-        Effect::Drop => "drop",
+        Effect::Drop | Effect::Martian => "drop",
         Effect::Reject => "reject",
         Effect::Pass => "pass",
         Effect::Unknown => "unknown",
