@@ -1,9 +1,11 @@
-//! The walk-through of `examples/article`, with the real kubectl: each step is seen in the dashboard's state within a second, and
-//! kube-proxy's rules for it are what they should be.
+//! The walk-through of `examples/article`, with the real kubectl: each step is seen in the dashboard's state within a second,
+//! kube-proxy's rules for it are what they should be, and so is what they do to a packet.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod kubectl_help;
+
+use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use kubectl_help::{Cluster, Forward, Says};
@@ -12,8 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
 use vipscope::cluster::{Feed, Index, Limits, connect, feed, watch};
 use vipscope::sandbox::Options;
-use vipscope_shared::model::{ClusterState, IpFamily, Key, ProxyMode, ServiceType};
+use vipscope_shared::model::{ClusterState, IpFamily, Key, Keyed, ProxyMode, ServiceType};
+use vipscope_shared::predict::names::Source;
+use vipscope_shared::predict::{self, Answer, Question, Reply, Resolution};
 use vipscope_shared::proxy::{self, Format, Scope};
+use vipscope_shared::trace::Verdict;
 
 /// How soon the dashboard has to know.
 const SOON: Duration = Duration::from_secs(1);
@@ -118,6 +123,164 @@ const STEPS: &[Step] = &[
     ("11-headless-without-selector", "headless-by-hand", ServiceType::ClusterIP, 1, &[]),
 ];
 
+/// What a packet's source becomes, if it comes from a pod of node-a, and if from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sources {
+    /// A pod keeps its address (unless it reaches itself); who comes from outside gets the node's.
+    PodStays,
+    /// What comes in at an address for the outside gets the node's.
+    Masqueraded,
+}
+
+/// What is behind an address and port.
+#[derive(Debug)]
+enum Found {
+    /// This port of all pods of apache, in equal shares.
+    Pods(u16),
+    /// One address alone.
+    Only(&'static str),
+}
+
+/// What following packets on node-a says of one destination.
+#[derive(Debug)]
+enum Traced {
+    /// Per answer: the address and port (`VIP` is the cluster IP), what is behind it, and sources.
+    Leads(&'static [(&'static str, Found, Sources)]),
+    /// No rule is concerned; DNS leads to this port of all pods of apache.
+    Headless(u16),
+    /// No rule is concerned; DNS leads there.
+    HeadlessTo(&'static str),
+    /// No rule is concerned; DNS answers with a CNAME.
+    Alias(&'static str),
+}
+
+/// A Service, the destination to ask for, and what has to be said.
+type TraceRow = (&'static str, &'static str, Traced);
+
+const TRACES: &[TraceRow] = {
+    use Found::{Only, Pods};
+    use Sources::{Masqueraded, PodStays};
+    use Traced::{Alias, Headless, HeadlessTo, Leads};
+    &[
+        ("apache", "svc/default/apache", Leads(&[("VIP:8080", Pods(8080), PodStays)])),
+        ("selected", "svc/default/selected", Leads(&[("VIP:80", Pods(8080), PodStays)])),
+        (
+            "multi-port",
+            "svc/default/multi-port",
+            Leads(&[("VIP:80", Pods(8080), PodStays), ("VIP:443", Pods(8443), PodStays)]),
+        ),
+        ("multi-port", "svc/default/multi-port:https", Leads(&[("VIP:443", Pods(8443), PodStays)])),
+        ("by-hand", "svc/default/by-hand", Leads(&[("VIP:80", Only("192.0.2.42:9376"), PodStays)])),
+        ("cluster-ip", "svc/default/cluster-ip", Leads(&[("10.96.0.171:80", Pods(8080), PodStays)])),
+        ("node-port", "svc/default/node-port", Leads(&[("VIP:80", Pods(8080), PodStays)])),
+        ("node-port", "192.168.0.10:30007", Leads(&[("192.168.0.10:30007", Pods(8080), Masqueraded)])),
+        (
+            "load-balancer",
+            "svc/default/load-balancer",
+            Leads(&[("VIP:80", Pods(8080), PodStays), ("203.0.113.7:80", Pods(8080), Masqueraded)]),
+        ),
+        ("external-name", "svc/default/external-name", Alias("my.database.example.com")),
+        (
+            "external-ips",
+            "svc/default/external-ips:http",
+            Leads(&[("VIP:80", Pods(8080), PodStays), ("198.51.100.32:80", Pods(8080), Masqueraded)]),
+        ),
+        ("headless", "svc/default/headless", Headless(8080)),
+        ("headless-by-hand", "svc/default/headless-by-hand", HeadlessTo("192.0.2.43:9376")),
+    ]
+};
+
+/// An answer in one line: where to, and each outcome's verdict, share, destination and source.
+fn told(answer: &Answer) -> String {
+    let outcomes = answer.outcomes.iter().map(|outcome| {
+        let [part, whole] = outcome.fraction;
+        told_outcome(outcome.verdict, (part, whole), &outcome.destination.to_string(), outcome.masquerade)
+    });
+    let mut outcomes: Vec<String> = outcomes.collect();
+    outcomes.sort();
+    format!("{}:{} {}", answer.packet.destination, answer.packet.port, outcomes.join(", "))
+}
+
+fn told_outcome(verdict: Verdict, (part, whole): (u64, u64), to: &str, masqueraded: bool) -> String {
+    let source = if masqueraded { "masqueraded" } else { "as it is" };
+    format!("{} {part}/{whole} to {to} {source}", verdict.as_str())
+}
+
+/// What has to be told of a packet of `from`, whose own address is `own`.
+fn expected(
+    (to, found, sources): &(&'static str, Found, Sources),
+    vip: &str,
+    pods: &[String],
+    own: Option<&str>,
+) -> String {
+    let to = to.replace("VIP", vip);
+    let masqueraded =
+        |ip: &str| own.is_none() || *sources == Sources::Masqueraded || own.is_some_and(|own| own == ip);
+    let mut outcomes: Vec<String> = match found {
+        Found::Only(one) => {
+            let ip = one.split_once(':').unwrap().0;
+            vec![told_outcome(Verdict::Deliver, (1, 1), one, masqueraded(ip))]
+        }
+        Found::Pods(port) => pods
+            .iter()
+            .map(|ip| {
+                let share = (1, pods.len() as u64);
+                told_outcome(Verdict::Deliver, share, &format!("{ip}:{port}"), masqueraded(ip))
+            })
+            .collect(),
+    };
+    outcomes.sort();
+    format!("{to} {}", outcomes.join(", "))
+}
+
+/// Follows packets to a Service from a pod on node-a and from outside, in both modes.
+fn trace(state: &ClusterState, (name, to, traced): &TraceRow) {
+    let pods = ready(state, "apache");
+    let service = state.services().get(&Key::new("default", *name)).unwrap();
+    let vip = service.cluster_ip.ips().first().map(ToString::to_string).unwrap_or_default();
+    let pod = state.pods_on("node-a").find(|pod| pod.name().starts_with("apache-")).unwrap();
+    let own = pod.ips[0].to_string();
+    for mode in [ProxyMode::Iptables, ProxyMode::Nftables] {
+        for (from, own) in [(Source::Pod(pod.key().clone()), Some(&*own)), (Source::External, None)] {
+            let what = format!("{mode}: {from} to {to}");
+            let question = Question {
+                node: "node-a".into(),
+                mode: Some(mode),
+                from,
+                to: to.parse().unwrap(),
+                protocol: None,
+            };
+            let reply = predict::ask(state, &question).unwrap();
+            let service = (*to).trim_start_matches("svc/");
+            let resolved = match (&reply, traced) {
+                (Reply::Answers(answers), Traced::Leads(rows)) => {
+                    let told: Vec<String> = answers.iter().map(told).collect();
+                    let expected: Vec<String> =
+                        rows.iter().map(|row| expected(row, &vip, &pods, own)).collect();
+                    assert_eq!(told, expected, "{what}");
+                    continue;
+                }
+                (Reply::Resolution(resolution), _) => resolution,
+                _ => panic!("{what}: {reply:?}"),
+            };
+            let addresses: Vec<String> = match traced {
+                Traced::Headless(port) => pods.iter().map(|ip| format!("{ip}:{port}")).collect(),
+                Traced::HeadlessTo(one) => vec![(*one).to_owned()],
+                Traced::Alias(_) | Traced::Leads(_) => Vec::new(),
+            };
+            let mut addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            addresses.sort_unstable();
+            let expected = match traced {
+                Traced::Alias(name) => {
+                    Resolution::ExternalName { service: service.to_owned(), name: (*name).into() }
+                }
+                _ => Resolution::Headless { service: service.to_owned(), addresses },
+            };
+            assert_eq!(*resolved, expected, "{what}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_articles_walk_through() {
     let options = Options { empty: true, churn: false, ..Options::default() };
@@ -154,6 +317,9 @@ async fn the_articles_walk_through() {
     for step in STEPS {
         follow(&cluster, &dashboard, step).await;
     }
+    let traced = |name: &str| TRACES.iter().any(|(service, ..)| *service == name);
+    assert!(STEPS.iter().all(|(_, name, ..)| traced(name)), "each Service has a trace");
+    dashboard.feed.read(|snapshot| TRACES.iter().for_each(|row| trace(&snapshot.state, row)));
     // A pod goes: every Service that selects it loses it, and gets its successor.
     let pod = body.trim();
     cluster.check(&[(&format!("delete pod {pod} --wait=false"), Says::Fine)]).await;
