@@ -8,10 +8,17 @@ use kubectl_help::{Cluster, Forward, Program, Says};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{Duration, timeout};
 use vipscope::sandbox::Options;
+use vipscope_shared::admission::allocation::Families;
+use vipscope_shared::model::ProxyMode;
 
 /// The demo, without churn.
-const DEMO: Options =
-    Options { empty: false, seed: 1, proxy_mode: vipscope_shared::model::ProxyMode::Iptables, churn: false };
+const DEMO: Options = Options {
+    empty: false,
+    seed: 1,
+    proxy_mode: ProxyMode::Iptables,
+    churn: false,
+    families: Families::IPv4,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_are_as_the_real_server_prints_them() {

@@ -5,7 +5,7 @@
 
 mod kubectl_help;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use kubectl_help::{Cluster, Forward, Says};
@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
 use vipscope::cluster::{Feed, Index, Limits, connect, feed, watch};
 use vipscope::sandbox::Options;
-use vipscope_shared::model::{ClusterState, IpFamily, Key, Keyed, ProxyMode, ServiceType};
+use vipscope_shared::admission::allocation::Families;
+use vipscope_shared::model::{AddressType, ClusterState, IpFamily, Key, Keyed, ProxyMode, ServiceType};
 use vipscope_shared::predict::names::Source;
 use vipscope_shared::predict::{self, Answer, Question, Reply, Resolution};
 use vipscope_shared::proxy::{self, Format, Scope};
@@ -61,12 +62,12 @@ impl Dashboard {
     }
 
     /// The rules of node-a for one Service, as text.
-    fn rules(&self, service: &str, mode: ProxyMode) -> String {
+    fn rules(&self, service: &str, family: IpFamily, mode: ProxyMode) -> String {
         self.feed.read(|snapshot| {
             let state = &snapshot.state;
-            let node = proxy::find_node(state, "node-a", IpFamily::IPv4).unwrap();
+            let node = proxy::find_node(state, "node-a", family).unwrap();
             let key = Key::new("default", service);
-            let rules = proxy::generate_for(state, node, IpFamily::IPv4, mode, Scope::Service(&key));
+            let rules = proxy::generate_for(state, node, family, mode, Scope::Service(&key));
             rules.print(Format::Recorded).unwrap()
         })
     }
@@ -340,13 +341,102 @@ async fn follow(cluster: &Cluster, dashboard: &Dashboard, (file, name, kind, cou
             && ready(state, name).len() == *count
     };
     dashboard.until(SOON, name, seen).await;
-    let text = dashboard.rules(name, ProxyMode::Iptables);
+    let text = dashboard.rules(name, IpFamily::IPv4, ProxyMode::Iptables);
     for part in *rules {
         assert!(text.contains(part), "{name}: {part} in\n{text}");
     }
     // Nothing is programmed for what has no virtual address.
     let programmed = text.contains(&format!("default/{name}"));
     assert_eq!(programmed, !rules.is_empty(), "{name}:\n{text}");
-    let nft = dashboard.rules(name, ProxyMode::Nftables);
+    let nft = dashboard.rules(name, IpFamily::IPv4, ProxyMode::Nftables);
     assert_eq!(nft.contains(&format!("default/{name}/tcp")), !rules.is_empty(), "{name}:\n{nft}");
+}
+
+const DUAL: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: dual}\nspec:\n  ipFamilyPolicy: PreferDualStack\n  selector: {app: apache}\n  ports:\n  - {port: 80, targetPort: 8080}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_with_two_families() {
+    let options = Options { empty: true, churn: false, families: Families::DualStack, ..Options::default() };
+    let Some(cluster) = Cluster::start(options).await else { return };
+    let dashboard = Dashboard::of(&cluster);
+    let apply = format!("apply -f {}", example("01-apache"));
+    let create = format!("create -f {}", cluster.file("dual.yaml", DUAL));
+    let rows = [
+        (&*apply, Says::Fine),
+        ("rollout status deployment/apache --timeout=30s", Says::Fine),
+        (&*create, Says::Is("service/dual created")),
+        ("get service dual -o jsonpath={.spec.ipFamilies}", Says::Is(r#"["IPv4","IPv6"]"#)),
+        ("get service dual -o jsonpath={.spec.clusterIPs[*]}", Says::Columns(&["10.96.* fd00:10:96::*"])),
+        ("describe service dual", Says::Contains("PreferDualStack")),
+        ("get node node-b -o jsonpath={.spec.podCIDRs[*]}", Says::Is("10.244.1.0/24 fd00:10:244:1::/64")),
+        (
+            "get pods -l app=apache -o jsonpath={.items[0].status.podIPs[*].ip}",
+            Says::Columns(&["10.244.* fd00:10:244:*"]),
+        ),
+    ];
+    cluster.check(&rows).await;
+    dashboard.until(SOON, "four endpoints of each family", |state| ready(state, "dual").len() == 8).await;
+    dashboard.feed.read(|snapshot| has_two_families(&snapshot.state));
+    for mode in [ProxyMode::Iptables, ProxyMode::Nftables] {
+        for family in IpFamily::BOTH {
+            let text = dashboard.rules("dual", family, mode);
+            dashboard.feed.read(|snapshot| is_programmed(&snapshot.state, family, &text));
+        }
+    }
+    let balanced = |count: usize| {
+        move |state: &ClusterState| {
+            let service = state.services().get(&Key::new("default", "dual"));
+            service.is_some_and(|service| service.ingress.len() == count)
+        }
+    };
+    cluster.check(&[(r#"patch service dual -p "spec: {type: LoadBalancer}""#, Says::Fine)]).await;
+    dashboard.until(SOON, "a balancer with two addresses", balanced(2)).await;
+    // Back to one: the secondary address, its slice and its rules go.
+    let single = r#"patch service dual --type=merge -p "spec: {ipFamilyPolicy: SingleStack}""#;
+    cluster.check(&[(single, Says::Fine)]).await;
+    dashboard.until(SOON, "four endpoints", |state| ready(state, "dual").len() == 4).await;
+    dashboard.until(SOON, "a balancer with one address", balanced(1)).await;
+    cluster
+        .check(&[("get service dual -o jsonpath={.spec.clusterIPs[*]}", Says::Columns(&["10.96.*"]))])
+        .await;
+    let text = dashboard.rules("dual", IpFamily::IPv6, ProxyMode::Nftables);
+    assert!(!text.contains("default/dual"), "{text}");
+}
+
+/// One slice per family, Endpoints of the primary one alone, and packets of both families are balanced.
+fn has_two_families(state: &ClusterState) {
+    let key = Key::new("default", "dual");
+    let mut slices: Vec<(AddressType, usize)> =
+        state.slices_of(&key).map(|slice| (slice.address_type, slice.endpoints.len())).collect();
+    slices.sort_unstable();
+    assert_eq!(slices, [(AddressType::IPv4, 4), (AddressType::IPv6, 4)]);
+    let legacy = &state.endpoints().get(&key).unwrap().subsets[0];
+    assert!(legacy.addresses.len() == 4 && legacy.addresses.iter().all(|address| address.ip.is_ipv4()));
+    let pod = state.pods_on("node-a").find(|pod| pod.name().starts_with("apache-")).unwrap();
+    let question = Question {
+        node: "node-a".into(),
+        mode: None,
+        from: Source::Pod(pod.key().clone()),
+        to: "svc/default/dual".parse().unwrap(),
+        protocol: None,
+    };
+    let Reply::Answers(answers) = predict::ask(state, &question).unwrap() else { panic!("no answers") };
+    let told: Vec<(IpFamily, usize)> =
+        answers.iter().map(|answer| (answer.family, answer.outcomes.len())).collect();
+    assert_eq!(told, [(IpFamily::IPv4, 4), (IpFamily::IPv6, 4)]);
+    for outcome in answers.iter().flat_map(|answer| &answer.outcomes) {
+        // Only a pod that reaches itself gets another source.
+        let own = pod.ips.contains(&outcome.destination.ip());
+        assert_eq!((outcome.verdict, outcome.fraction, outcome.masquerade), (Verdict::Deliver, [1, 4], own));
+    }
+}
+
+/// The text leads from the family's cluster IP to its four endpoints, and to no other.
+fn is_programmed(state: &ClusterState, family: IpFamily, text: &str) {
+    let service = state.services().get(&Key::new("default", "dual")).unwrap();
+    let ips = service.cluster_ip.ips().iter().copied();
+    let endpoints = ready(state, "dual").into_iter().map(|ip| ip.parse::<IpAddr>().unwrap());
+    for ip in ips.chain(endpoints) {
+        assert_eq!(text.contains(&ip.to_string()), IpFamily::of(ip) == family, "{ip}\n{text}");
+    }
 }
