@@ -137,6 +137,9 @@ pub struct SandboxOptions {
     /// kube-proxy mode of the sandbox's nodes
     #[arg(long, value_name = "MODE", default_value = "iptables", value_parser = proxy_mode)]
     pub proxy_mode: ProxyMode,
+    /// IPv4 and IPv6 in the sandbox, instead of IPv4 alone
+    #[arg(long)]
+    pub dual_stack: bool,
 }
 
 #[derive(Debug, Args)]

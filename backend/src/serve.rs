@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use vipscope::cluster::{Connection, Feed, Index, Limits, Writer, connect, feed, watch};
 use vipscope::sandbox::{Options, Sandbox, kubeconfig};
 use vipscope::server::{AppState, Assets, Metrics, Panel, Security, app, serve};
+use vipscope_shared::admission::allocation::Families;
 use vipscope_shared::api::{ClusterInfo, SourceKind};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::manifest;
@@ -226,7 +227,9 @@ pub async fn sandbox(args: SandboxArgs) -> Result<()> {
 }
 
 fn options(given: &SandboxOptions) -> Options {
-    Options { empty: given.empty, seed: given.seed, proxy_mode: given.proxy_mode, churn: !given.empty }
+    let families = if given.dual_stack { Families::DualStack } else { Families::IPv4 };
+    let SandboxOptions { empty, seed, proxy_mode, .. } = *given;
+    Options { empty, seed, proxy_mode, churn: !empty, families }
 }
 
 /// Serves a sandbox until `shutdown`; answers its URL and itself.

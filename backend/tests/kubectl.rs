@@ -8,10 +8,17 @@ use kubectl_help::{Cluster, Forward, Program, Says};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{Duration, timeout};
 use vipscope::sandbox::Options;
+use vipscope_shared::admission::allocation::Families;
+use vipscope_shared::model::ProxyMode;
 
 /// The demo, without churn.
-const DEMO: Options =
-    Options { empty: false, seed: 1, proxy_mode: vipscope_shared::model::ProxyMode::Iptables, churn: false };
+const DEMO: Options = Options {
+    empty: false,
+    seed: 1,
+    proxy_mode: ProxyMode::Iptables,
+    churn: false,
+    families: Families::IPv4,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_are_as_the_real_server_prints_them() {
@@ -448,11 +455,14 @@ async fn the_binary_says_how_to_use_it() {
     let file = cluster.directory().join("written");
     let file = file.to_str().unwrap();
     let alone = ["sandbox", "--listen", "127.0.0.1:0", "--kubeconfig-out", file, "--empty", "--seed", "3"];
-    let mut program = Program::start(&alone);
+    let mut program = Program::start(&[&alone[..], &["--dual-stack"]].concat());
     assert_eq!(program.line().await, format!("try: kubectl --kubeconfig {file} get services -A"));
     assert!(program.line().await.starts_with("listening on http://127.0.0.1:"));
     let get = format!("--kubeconfig {file} get services -A -o name");
     cluster.eventually(Duration::from_secs(20), &get, Says::Is("service/kubernetes")).await;
+    let ranges = "get node node-a -o jsonpath={.spec.podCIDRs[*]}";
+    let get = format!("--kubeconfig {file} {ranges}");
+    cluster.check(&[(&get, Says::Is("10.244.0.0/24 fd00:10:244::/64"))]).await;
     assert!(program.stop().await.success());
 
     let beside =
@@ -462,9 +472,10 @@ async fn the_binary_says_how_to_use_it() {
     let url = line
         .strip_prefix("sandbox: try kubectl --server ")
         .and_then(|rest| rest.strip_suffix(" get services -A"));
-    let get =
-        format!("--server {} get service -n shop cart -o name", url.unwrap_or_else(|| panic!("{line}")));
+    let url = url.unwrap_or_else(|| panic!("{line}"));
+    let get = format!("--server {url} get service -n shop cart -o name");
     cluster.eventually(Duration::from_secs(20), &get, Says::Is("service/cart")).await;
+    cluster.check(&[(&format!("--server {url} {ranges}"), Says::Is("10.244.0.0/24"))]).await;
     assert!(program.line().await.starts_with("listening on http://127.0.0.1:"));
     assert!(program.stop().await.success());
 

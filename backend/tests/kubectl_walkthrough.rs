@@ -1,9 +1,11 @@
-//! The walk-through of `examples/article`, with the real kubectl: each step is seen in the dashboard's state within a second, and
-//! kube-proxy's rules for it are what they should be.
+//! The walk-through of `examples/article`, with the real kubectl: each step is seen in the dashboard's state within a second,
+//! kube-proxy's rules for it are what they should be, and so is what they do to a packet.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod kubectl_help;
+
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use kubectl_help::{Cluster, Forward, Says};
@@ -12,8 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
 use vipscope::cluster::{Feed, Index, Limits, connect, feed, watch};
 use vipscope::sandbox::Options;
-use vipscope_shared::model::{ClusterState, IpFamily, Key, ProxyMode, ServiceType};
+use vipscope_shared::admission::allocation::Families;
+use vipscope_shared::model::{AddressType, ClusterState, IpFamily, Key, Keyed, ProxyMode, ServiceType};
+use vipscope_shared::predict::names::Source;
+use vipscope_shared::predict::{self, Answer, Question, Reply, Resolution};
 use vipscope_shared::proxy::{self, Format, Scope};
+use vipscope_shared::trace::Verdict;
 
 /// How soon the dashboard has to know.
 const SOON: Duration = Duration::from_secs(1);
@@ -56,12 +62,12 @@ impl Dashboard {
     }
 
     /// The rules of node-a for one Service, as text.
-    fn rules(&self, service: &str, mode: ProxyMode) -> String {
+    fn rules(&self, service: &str, family: IpFamily, mode: ProxyMode) -> String {
         self.feed.read(|snapshot| {
             let state = &snapshot.state;
-            let node = proxy::find_node(state, "node-a", IpFamily::IPv4).unwrap();
+            let node = proxy::find_node(state, "node-a", family).unwrap();
             let key = Key::new("default", service);
-            let rules = proxy::generate_for(state, node, IpFamily::IPv4, mode, Scope::Service(&key));
+            let rules = proxy::generate_for(state, node, family, mode, Scope::Service(&key));
             rules.print(Format::Recorded).unwrap()
         })
     }
@@ -118,6 +124,164 @@ const STEPS: &[Step] = &[
     ("11-headless-without-selector", "headless-by-hand", ServiceType::ClusterIP, 1, &[]),
 ];
 
+/// What a packet's source becomes, if it comes from a pod of node-a, and if from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sources {
+    /// A pod keeps its address (unless it reaches itself); who comes from outside gets the node's.
+    PodStays,
+    /// What comes in at an address for the outside gets the node's.
+    Masqueraded,
+}
+
+/// What is behind an address and port.
+#[derive(Debug)]
+enum Found {
+    /// This port of all pods of apache, in equal shares.
+    Pods(u16),
+    /// One address alone.
+    Only(&'static str),
+}
+
+/// What following packets on node-a says of one destination.
+#[derive(Debug)]
+enum Traced {
+    /// Per answer: the address and port (`VIP` is the cluster IP), what is behind it, and sources.
+    Leads(&'static [(&'static str, Found, Sources)]),
+    /// No rule is concerned; DNS leads to this port of all pods of apache.
+    Headless(u16),
+    /// No rule is concerned; DNS leads there.
+    HeadlessTo(&'static str),
+    /// No rule is concerned; DNS answers with a CNAME.
+    Alias(&'static str),
+}
+
+/// A Service, the destination to ask for, and what has to be said.
+type TraceRow = (&'static str, &'static str, Traced);
+
+const TRACES: &[TraceRow] = {
+    use Found::{Only, Pods};
+    use Sources::{Masqueraded, PodStays};
+    use Traced::{Alias, Headless, HeadlessTo, Leads};
+    &[
+        ("apache", "svc/default/apache", Leads(&[("VIP:8080", Pods(8080), PodStays)])),
+        ("selected", "svc/default/selected", Leads(&[("VIP:80", Pods(8080), PodStays)])),
+        (
+            "multi-port",
+            "svc/default/multi-port",
+            Leads(&[("VIP:80", Pods(8080), PodStays), ("VIP:443", Pods(8443), PodStays)]),
+        ),
+        ("multi-port", "svc/default/multi-port:https", Leads(&[("VIP:443", Pods(8443), PodStays)])),
+        ("by-hand", "svc/default/by-hand", Leads(&[("VIP:80", Only("192.0.2.42:9376"), PodStays)])),
+        ("cluster-ip", "svc/default/cluster-ip", Leads(&[("10.96.0.171:80", Pods(8080), PodStays)])),
+        ("node-port", "svc/default/node-port", Leads(&[("VIP:80", Pods(8080), PodStays)])),
+        ("node-port", "192.168.0.10:30007", Leads(&[("192.168.0.10:30007", Pods(8080), Masqueraded)])),
+        (
+            "load-balancer",
+            "svc/default/load-balancer",
+            Leads(&[("VIP:80", Pods(8080), PodStays), ("203.0.113.7:80", Pods(8080), Masqueraded)]),
+        ),
+        ("external-name", "svc/default/external-name", Alias("my.database.example.com")),
+        (
+            "external-ips",
+            "svc/default/external-ips:http",
+            Leads(&[("VIP:80", Pods(8080), PodStays), ("198.51.100.32:80", Pods(8080), Masqueraded)]),
+        ),
+        ("headless", "svc/default/headless", Headless(8080)),
+        ("headless-by-hand", "svc/default/headless-by-hand", HeadlessTo("192.0.2.43:9376")),
+    ]
+};
+
+/// An answer in one line: where to, and each outcome's verdict, share, destination and source.
+fn told(answer: &Answer) -> String {
+    let outcomes = answer.outcomes.iter().map(|outcome| {
+        let [part, whole] = outcome.fraction;
+        told_outcome(outcome.verdict, (part, whole), &outcome.destination.to_string(), outcome.masquerade)
+    });
+    let mut outcomes: Vec<String> = outcomes.collect();
+    outcomes.sort();
+    format!("{}:{} {}", answer.packet.destination, answer.packet.port, outcomes.join(", "))
+}
+
+fn told_outcome(verdict: Verdict, (part, whole): (u64, u64), to: &str, masqueraded: bool) -> String {
+    let source = if masqueraded { "masqueraded" } else { "as it is" };
+    format!("{} {part}/{whole} to {to} {source}", verdict.as_str())
+}
+
+/// What has to be told of a packet of `from`, whose own address is `own`.
+fn expected(
+    (to, found, sources): &(&'static str, Found, Sources),
+    vip: &str,
+    pods: &[String],
+    own: Option<&str>,
+) -> String {
+    let to = to.replace("VIP", vip);
+    let masqueraded =
+        |ip: &str| own.is_none() || *sources == Sources::Masqueraded || own.is_some_and(|own| own == ip);
+    let mut outcomes: Vec<String> = match found {
+        Found::Only(one) => {
+            let ip = one.split_once(':').unwrap().0;
+            vec![told_outcome(Verdict::Deliver, (1, 1), one, masqueraded(ip))]
+        }
+        Found::Pods(port) => pods
+            .iter()
+            .map(|ip| {
+                let share = (1, pods.len() as u64);
+                told_outcome(Verdict::Deliver, share, &format!("{ip}:{port}"), masqueraded(ip))
+            })
+            .collect(),
+    };
+    outcomes.sort();
+    format!("{to} {}", outcomes.join(", "))
+}
+
+/// Follows packets to a Service from a pod on node-a and from outside, in both modes.
+fn trace(state: &ClusterState, (name, to, traced): &TraceRow) {
+    let pods = ready(state, "apache");
+    let service = state.services().get(&Key::new("default", *name)).unwrap();
+    let vip = service.cluster_ip.ips().first().map(ToString::to_string).unwrap_or_default();
+    let pod = state.pods_on("node-a").find(|pod| pod.name().starts_with("apache-")).unwrap();
+    let own = pod.ips[0].to_string();
+    for mode in [ProxyMode::Iptables, ProxyMode::Nftables] {
+        for (from, own) in [(Source::Pod(pod.key().clone()), Some(&*own)), (Source::External, None)] {
+            let what = format!("{mode}: {from} to {to}");
+            let question = Question {
+                node: "node-a".into(),
+                mode: Some(mode),
+                from,
+                to: to.parse().unwrap(),
+                protocol: None,
+            };
+            let reply = predict::ask(state, &question).unwrap();
+            let service = (*to).trim_start_matches("svc/");
+            let resolved = match (&reply, traced) {
+                (Reply::Answers(answers), Traced::Leads(rows)) => {
+                    let told: Vec<String> = answers.iter().map(told).collect();
+                    let expected: Vec<String> =
+                        rows.iter().map(|row| expected(row, &vip, &pods, own)).collect();
+                    assert_eq!(told, expected, "{what}");
+                    continue;
+                }
+                (Reply::Resolution(resolution), _) => resolution,
+                _ => panic!("{what}: {reply:?}"),
+            };
+            let addresses: Vec<String> = match traced {
+                Traced::Headless(port) => pods.iter().map(|ip| format!("{ip}:{port}")).collect(),
+                Traced::HeadlessTo(one) => vec![(*one).to_owned()],
+                Traced::Alias(_) | Traced::Leads(_) => Vec::new(),
+            };
+            let mut addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            addresses.sort_unstable();
+            let expected = match traced {
+                Traced::Alias(name) => {
+                    Resolution::ExternalName { service: service.to_owned(), name: (*name).into() }
+                }
+                _ => Resolution::Headless { service: service.to_owned(), addresses },
+            };
+            assert_eq!(*resolved, expected, "{what}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_articles_walk_through() {
     let options = Options { empty: true, churn: false, ..Options::default() };
@@ -154,6 +318,9 @@ async fn the_articles_walk_through() {
     for step in STEPS {
         follow(&cluster, &dashboard, step).await;
     }
+    let traced = |name: &str| TRACES.iter().any(|(service, ..)| *service == name);
+    assert!(STEPS.iter().all(|(_, name, ..)| traced(name)), "each Service has a trace");
+    dashboard.feed.read(|snapshot| TRACES.iter().for_each(|row| trace(&snapshot.state, row)));
     // A pod goes: every Service that selects it loses it, and gets its successor.
     let pod = body.trim();
     cluster.check(&[(&format!("delete pod {pod} --wait=false"), Says::Fine)]).await;
@@ -174,13 +341,102 @@ async fn follow(cluster: &Cluster, dashboard: &Dashboard, (file, name, kind, cou
             && ready(state, name).len() == *count
     };
     dashboard.until(SOON, name, seen).await;
-    let text = dashboard.rules(name, ProxyMode::Iptables);
+    let text = dashboard.rules(name, IpFamily::IPv4, ProxyMode::Iptables);
     for part in *rules {
         assert!(text.contains(part), "{name}: {part} in\n{text}");
     }
     // Nothing is programmed for what has no virtual address.
     let programmed = text.contains(&format!("default/{name}"));
     assert_eq!(programmed, !rules.is_empty(), "{name}:\n{text}");
-    let nft = dashboard.rules(name, ProxyMode::Nftables);
+    let nft = dashboard.rules(name, IpFamily::IPv4, ProxyMode::Nftables);
     assert_eq!(nft.contains(&format!("default/{name}/tcp")), !rules.is_empty(), "{name}:\n{nft}");
+}
+
+const DUAL: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: dual}\nspec:\n  ipFamilyPolicy: PreferDualStack\n  selector: {app: apache}\n  ports:\n  - {port: 80, targetPort: 8080}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_with_two_families() {
+    let options = Options { empty: true, churn: false, families: Families::DualStack, ..Options::default() };
+    let Some(cluster) = Cluster::start(options).await else { return };
+    let dashboard = Dashboard::of(&cluster);
+    let apply = format!("apply -f {}", example("01-apache"));
+    let create = format!("create -f {}", cluster.file("dual.yaml", DUAL));
+    let rows = [
+        (&*apply, Says::Fine),
+        ("rollout status deployment/apache --timeout=30s", Says::Fine),
+        (&*create, Says::Is("service/dual created")),
+        ("get service dual -o jsonpath={.spec.ipFamilies}", Says::Is(r#"["IPv4","IPv6"]"#)),
+        ("get service dual -o jsonpath={.spec.clusterIPs[*]}", Says::Columns(&["10.96.* fd00:10:96::*"])),
+        ("describe service dual", Says::Contains("PreferDualStack")),
+        ("get node node-b -o jsonpath={.spec.podCIDRs[*]}", Says::Is("10.244.1.0/24 fd00:10:244:1::/64")),
+        (
+            "get pods -l app=apache -o jsonpath={.items[0].status.podIPs[*].ip}",
+            Says::Columns(&["10.244.* fd00:10:244:*"]),
+        ),
+    ];
+    cluster.check(&rows).await;
+    dashboard.until(SOON, "four endpoints of each family", |state| ready(state, "dual").len() == 8).await;
+    dashboard.feed.read(|snapshot| has_two_families(&snapshot.state));
+    for mode in [ProxyMode::Iptables, ProxyMode::Nftables] {
+        for family in IpFamily::BOTH {
+            let text = dashboard.rules("dual", family, mode);
+            dashboard.feed.read(|snapshot| is_programmed(&snapshot.state, family, &text));
+        }
+    }
+    let balanced = |count: usize| {
+        move |state: &ClusterState| {
+            let service = state.services().get(&Key::new("default", "dual"));
+            service.is_some_and(|service| service.ingress.len() == count)
+        }
+    };
+    cluster.check(&[(r#"patch service dual -p "spec: {type: LoadBalancer}""#, Says::Fine)]).await;
+    dashboard.until(SOON, "a balancer with two addresses", balanced(2)).await;
+    // Back to one: the secondary address, its slice and its rules go.
+    let single = r#"patch service dual --type=merge -p "spec: {ipFamilyPolicy: SingleStack}""#;
+    cluster.check(&[(single, Says::Fine)]).await;
+    dashboard.until(SOON, "four endpoints", |state| ready(state, "dual").len() == 4).await;
+    dashboard.until(SOON, "a balancer with one address", balanced(1)).await;
+    cluster
+        .check(&[("get service dual -o jsonpath={.spec.clusterIPs[*]}", Says::Columns(&["10.96.*"]))])
+        .await;
+    let text = dashboard.rules("dual", IpFamily::IPv6, ProxyMode::Nftables);
+    assert!(!text.contains("default/dual"), "{text}");
+}
+
+/// One slice per family, Endpoints of the primary one alone, and packets of both families are balanced.
+fn has_two_families(state: &ClusterState) {
+    let key = Key::new("default", "dual");
+    let mut slices: Vec<(AddressType, usize)> =
+        state.slices_of(&key).map(|slice| (slice.address_type, slice.endpoints.len())).collect();
+    slices.sort_unstable();
+    assert_eq!(slices, [(AddressType::IPv4, 4), (AddressType::IPv6, 4)]);
+    let legacy = &state.endpoints().get(&key).unwrap().subsets[0];
+    assert!(legacy.addresses.len() == 4 && legacy.addresses.iter().all(|address| address.ip.is_ipv4()));
+    let pod = state.pods_on("node-a").find(|pod| pod.name().starts_with("apache-")).unwrap();
+    let question = Question {
+        node: "node-a".into(),
+        mode: None,
+        from: Source::Pod(pod.key().clone()),
+        to: "svc/default/dual".parse().unwrap(),
+        protocol: None,
+    };
+    let Reply::Answers(answers) = predict::ask(state, &question).unwrap() else { panic!("no answers") };
+    let told: Vec<(IpFamily, usize)> =
+        answers.iter().map(|answer| (answer.family, answer.outcomes.len())).collect();
+    assert_eq!(told, [(IpFamily::IPv4, 4), (IpFamily::IPv6, 4)]);
+    for outcome in answers.iter().flat_map(|answer| &answer.outcomes) {
+        // Only a pod that reaches itself gets another source.
+        let own = pod.ips.contains(&outcome.destination.ip());
+        assert_eq!((outcome.verdict, outcome.fraction, outcome.masquerade), (Verdict::Deliver, [1, 4], own));
+    }
+}
+
+/// The text leads from the family's cluster IP to its four endpoints, and to no other.
+fn is_programmed(state: &ClusterState, family: IpFamily, text: &str) {
+    let service = state.services().get(&Key::new("default", "dual")).unwrap();
+    let ips = service.cluster_ip.ips().iter().copied();
+    let endpoints = ready(state, "dual").into_iter().map(|ip| ip.parse::<IpAddr>().unwrap());
+    for ip in ips.chain(endpoints) {
+        assert_eq!(text.contains(&ip.to_string()), IpFamily::of(ip) == family, "{ip}\n{text}");
+    }
 }

@@ -11,15 +11,20 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use vipscope::sandbox::{self, Options, Sandbox};
+use vipscope_shared::admission::allocation::Families;
 
 const OPERATIONS: usize = 1000;
 const CHECK_EVERY: usize = 20;
 
-struct Dice(StdRng);
+struct Dice {
+    rng: StdRng,
+    /// Of the cluster: what Services may ask for.
+    families: Families,
+}
 
 impl Dice {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0.next_u64() % bound
+        self.rng.next_u64() % bound
     }
 
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
@@ -63,6 +68,12 @@ fn random_service(dice: &mut Dice) -> Value {
     if dice.below(4) == 0 {
         spec["clusterIP"] = "None".into();
     }
+    if dice.families == Families::DualStack {
+        let policies = ["SingleStack", "PreferDualStack", "RequireDualStack"];
+        spec["ipFamilyPolicy"] = dice.pick(&policies).into();
+        let families = [json!(null), json!(["IPv6"]), json!(["IPv6", "IPv4"])];
+        spec["ipFamilies"] = families[dice.below(3) as usize].clone();
+    }
     spec
 }
 
@@ -103,23 +114,33 @@ fn target(pod: &Value, port: &Value) -> Option<u64> {
     target.as_u64().or_else(|| ports.find(|one| one["name"] == *target)?["containerPort"].as_u64())
 }
 
-/// The lines of slices and of Endpoints as they must be.
+fn pod_ip<'a>(pod: &'a Value, family: &Value) -> Option<&'a str> {
+    let mut ips = list(&pod["status"]["podIPs"]).iter().filter_map(|ip| ip["ip"].as_str());
+    ips.find(|ip| ip.contains(':') == (family == "IPv6"))
+}
+
+/// The lines of slices, of all families, and of Endpoints, of the first one, as they must be.
 fn expected(service: &Value, pods: &[Value]) -> (Lines, Lines) {
     let (mut slices, mut endpoints) = (Lines::new(), Lines::new());
     let spec = &service["spec"];
     let publish = spec["publishNotReadyAddresses"] == true;
     for pod in pods {
         let selected = pod["metadata"]["labels"]["app"] == spec["selector"]["app"];
-        let (true, Some(ip)) = (selected, pod["status"]["podIP"].as_str()) else { continue };
+        if !selected {
+            continue;
+        }
         let ready_condition = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
         let serving = list(&pod["status"]["conditions"]).iter().any(ready_condition);
         let terminating = pod["metadata"]["deletionTimestamp"].is_string();
         let resolved = list(&spec["ports"]).iter().filter_map(|port| Some((port, target(pod, port)?)));
         let ports: Lines = resolved.map(|(port, number)| format!("{}={number}", port["name"])).collect();
         let ready = publish || (serving && !terminating);
-        slices.insert(format!("{ip} {ports:?} {ready} {serving} {terminating}"));
-        if !ports.is_empty() && (publish || !terminating) {
-            endpoints.insert(format!("{ip} {ports:?} {}", serving || publish));
+        for (rank, family) in list(&spec["ipFamilies"]).iter().enumerate() {
+            let Some(ip) = pod_ip(pod, family) else { continue };
+            slices.insert(format!("{ip} {ports:?} {ready} {serving} {terminating}"));
+            if rank == 0 && !ports.is_empty() && (publish || !terminating) {
+                endpoints.insert(format!("{ip} {ports:?} {}", serving || publish));
+            }
         }
     }
     (slices, endpoints)
@@ -177,9 +198,24 @@ async fn settled(sandbox: &Sandbox) -> [Vec<Value>; 4] {
     }
 }
 
+/// Each Service has an address of each of its families, and nobody else has it.
+fn check_cluster_ips(services: &[Value]) {
+    let mut seen = BTreeSet::new();
+    for spec in services.iter().map(|service| &service["spec"]) {
+        let ips: Vec<&str> = list(&spec["clusterIPs"]).iter().map(|ip| ip.as_str().unwrap()).collect();
+        if ips == ["None"] {
+            continue;
+        }
+        let families = ips.iter().map(|ip| if ip.contains(':') { "IPv6" } else { "IPv4" });
+        assert_eq!(json!(families.collect::<Vec<_>>()), spec["ipFamilies"], "{spec}");
+        assert!(ips.iter().all(|ip| seen.insert(*ip)), "{spec}");
+    }
+}
+
 /// Compares, and says how many endpoints there are.
 async fn check(sandbox: &Sandbox) -> usize {
     let [pods, services, slices, endpoints] = settled(sandbox).await;
+    check_cluster_ips(&services);
     let mut count = 0;
     for service in services.iter().filter(|service| service["spec"]["selector"].is_object()) {
         let (in_slices, in_endpoints) = expected(service, &pods);
@@ -200,8 +236,14 @@ async fn check(sandbox: &Sandbox) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn random_operations_leave_slices_and_endpoints_consistent() {
-    let sandbox = Sandbox::start(Options { empty: true, churn: false, ..Options::default() });
-    let mut dice = Dice(StdRng::seed_from_u64(2026));
+    for families in [Families::IPv4, Families::DualStack] {
+        keeps_consistent(families).await;
+    }
+}
+
+async fn keeps_consistent(families: Families) {
+    let sandbox = Sandbox::start(Options { empty: true, churn: false, families, ..Options::default() });
+    let mut dice = Dice { rng: StdRng::seed_from_u64(2026), families };
     let mut most = 0;
     for number in 1..=OPERATIONS {
         operate(&mut dice, &sandbox).await;

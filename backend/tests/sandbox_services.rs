@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use vipscope::sandbox::{Options, Sandbox};
+use vipscope_shared::admission::allocation::Families;
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -16,6 +19,8 @@ const SUBDOMAIN: &str = r"a lowercase RFC 1123 subdomain must consist of lower c
 fn sandbox() -> Sandbox {
     Sandbox::start(Options { empty: true, churn: false, ..Options::default() })
 }
+
+const QUALIFIED: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
 struct Answer {
     code: u16,
@@ -157,6 +162,37 @@ async fn refused_ports() {
     // The same number with different protocols is legal, also on one node port.
     let both = json!([{"name": "a", "port": 53, "nodePort": 30053}, {"name": "b", "port": 53, "protocol": "UDP", "nodePort": 30053}]);
     put_in_place(&sandbox, "dns", json!({"type": "NodePort", "ports": both})).await;
+}
+
+#[tokio::test]
+async fn refused_application_protocols() {
+    let sandbox = sandbox();
+    let long = "a".repeat(64);
+    let rows = [
+        ("a b", format!("name part {QUALIFIED}")),
+        ("/http", "prefix part must be non-empty".to_owned()),
+        ("Example/http", format!("prefix part {SUBDOMAIN}")),
+        (&long, "name part must be no more than 63 characters".to_owned()),
+        (
+            "a/b/c",
+            format!(
+                "a qualified name {QUALIFIED} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            ),
+        ),
+    ];
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    for (name, why) in rows {
+        let port = json!([{"port": 80, "appProtocol": name}]);
+        let error = |field: &str| format!("{field}.appProtocol: Invalid value: \"{name}\": {why}");
+        check_refusals(&sandbox, vec![(ports(port.clone()), error("spec.ports[0]"))]).await;
+        let slice = json!({"metadata": {"name": "x"}, "addressType": "IPv4", "ports": port});
+        let answer = send(&sandbox, "POST", slices, slice).await;
+        let expected = format!("EndpointSlice.discovery.k8s.io \"x\" is invalid: {}", error("ports[0]"));
+        assert_eq!((answer.code, answer.body["message"].as_str()), (422, Some(expected.as_str())));
+    }
+    for (at, name) in ["http", "kubernetes.io/h2c"].into_iter().enumerate() {
+        put_in_place(&sandbox, &format!("s{at}"), ports(json!([{"port": 80, "appProtocol": name}]))).await;
+    }
 }
 
 #[tokio::test]
@@ -349,8 +385,19 @@ async fn refused_for_other_reasons() {
     let answer = create(&sandbox, "x", check).await;
     let why = "Internal error occurred: failed to allocate requested HealthCheck NodePort 30001: provided port is already allocated";
     assert_eq!((answer.code, answer.body["message"].as_str()), (500, Some(why)));
-    for name in ["a.b", "UP", &"a".repeat(64)] {
-        assert_eq!(create(&sandbox, name, with(json!({}))).await.code, 422, "{name}");
+    let long = "a".repeat(64);
+    let names = [
+        ("a.b", "must not contain dots"),
+        ("UP", LABEL),
+        ("-a", LABEL),
+        ("a_b", LABEL),
+        (&long, "must be no more than 63 characters"),
+    ];
+    for (name, why) in names {
+        let answer = create(&sandbox, name, with(json!({}))).await;
+        let expected =
+            format!("Service \"{name}\" is invalid: metadata.name: Invalid value: \"{name}\": {why}");
+        assert_eq!((answer.code, answer.body["message"].as_str()), (422, Some(expected.as_str())));
     }
     put_in_place(&sandbox, "1st", with(json!({}))).await;
 }
@@ -463,6 +510,11 @@ async fn warnings() {
             answer.body
         );
     }
+    let mut hints = json!({"metadata": {"name": "hints"}, "spec": with(json!({}))});
+    hints["metadata"]["annotations"] = json!({"service.kubernetes.io/topology-aware-hints": "Auto"});
+    let answer = send(&sandbox, "POST", SERVICES, hints).await;
+    let expected = "299 - \"annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead\"";
+    assert_eq!((answer.code, answer.warnings), (201, vec![expected.to_owned()]));
     let quiet = create(&sandbox, "quiet", with(json!({}))).await;
     assert_eq!(quiet.warnings, Vec::<String>::new());
     let endpoints = send(&sandbox, "GET", "/api/v1/namespaces/default/endpoints", Value::Null).await;
@@ -507,6 +559,49 @@ async fn allocation_and_defaults() {
     .await;
     assert_eq!((dry.code, &dry.body["spec"]["clusterIP"]), (201, &json!("10.96.0.0")));
     assert!(dry.body["metadata"]["resourceVersion"].is_null() && dry.body["metadata"]["uid"].is_string());
+}
+
+#[tokio::test]
+async fn the_last_node_port() {
+    let sandbox = sandbox();
+    let all = |count: u16| {
+        let ports = (1..=count).map(|port| json!({"name": format!("p{port}"), "port": port}));
+        json!({"type": "NodePort", "ports": ports.collect::<Vec<_>>()})
+    };
+    let full = "Internal error occurred: failed to allocate a nodePort: range is full";
+    let answer = create(&sandbox, "too-many", all(2769)).await;
+    assert_eq!((answer.code, answer.body["message"].as_str()), (500, Some(full)));
+    put_in_place(&sandbox, "all", all(2768)).await;
+    let answer = create(&sandbox, "x", all(1)).await;
+    assert_eq!((answer.code, answer.body["message"].as_str()), (500, Some(full)));
+    assert_eq!(answer.body["reason"], "InternalError");
+    send(&sandbox, "DELETE", &format!("{SERVICES}/all"), Value::Null).await;
+    put_in_place(&sandbox, "x", all(1)).await;
+}
+
+#[tokio::test]
+async fn two_families() {
+    let options = Options { empty: true, churn: false, families: Families::DualStack, ..Options::default() };
+    let sandbox = Sandbox::start(options);
+    let made = put_in_place(&sandbox, "a", with(json!({"ipFamilyPolicy": "PreferDualStack"}))).await;
+    let ips: Vec<IpAddr> = serde_json::from_value(made["spec"]["clusterIPs"].clone()).unwrap();
+    assert!(matches!(ips[..], [IpAddr::V4(_), IpAddr::V6(_)]), "{ips:?}");
+    let single = patch(&sandbox, "a", json!({"ipFamilyPolicy": "SingleStack"})).await.body;
+    assert_eq!(single["spec"]["clusterIPs"], json!([ips[0]]));
+    put_in_place(&sandbox, "b", with(json!({ "clusterIP": ips[1] }))).await;
+    // A dry run shows the bases of ranges in place of what it would allocate.
+    let dry = |method, path: String, body| {
+        let sandbox = &sandbox;
+        async move { send(sandbox, method, &format!("{path}?dryRun=All"), body).await.body }
+    };
+    let new = json!({"metadata": {"name": "c"}, "spec": with(json!({"ipFamilyPolicy": "RequireDualStack"}))});
+    let new = dry("POST", SERVICES.to_owned(), new).await;
+    assert_eq!(new["spec"]["clusterIPs"], json!(["10.96.0.0", "fd00:10:96::"]));
+    let more = json!({"spec": {"ipFamilyPolicy": "PreferDualStack"}});
+    let more = dry("PATCH", format!("{SERVICES}/a"), more).await;
+    assert_eq!(more["spec"]["clusterIPs"], json!([ips[0], "fd00:10:96::"]));
+    let api_server = send(&sandbox, "GET", &format!("{SERVICES}/kubernetes"), Value::Null).await.body;
+    assert_eq!(api_server["spec"]["clusterIPs"], json!(["10.96.0.1"]), "the API server's own has one");
 }
 
 #[tokio::test]

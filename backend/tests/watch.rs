@@ -27,7 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use vipscope::cluster::{Feed, Index, Limits, connect, feed, watch};
 use vipscope::sandbox::{Options, Sandbox};
-use vipscope_shared::model::{ClusterState, Freshness, Key, Kind, ProxyMode, Text};
+use vipscope_shared::model::{ClusterState, Freshness, Key, Kind, Text};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -74,8 +74,7 @@ async fn world(namespaces: &[Text]) -> World {
 }
 
 async fn gated_world(namespaces: &[Text], gate: Gate) -> World {
-    let sandbox =
-        Sandbox::start(Options { empty: false, seed: 7, proxy_mode: ProxyMode::Iptables, churn: false });
+    let sandbox = Sandbox::start(Options { seed: 7, churn: false, ..Options::default() });
     let mut tasks = JoinSet::new();
     let target = serve(&mut tasks, sandbox.router().layer(from_fn_with_state(gate.clone(), pass))).await;
     let direct = serve(&mut tasks, sandbox.router()).await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use vipscope_shared::controllers::{endpoints, mirroring};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::manifest::load;
 use vipscope_shared::model::{
-    ClusterState, EndpointSlice, Key, Keyed, Kind, Labels, MANAGED_BY_LABEL, Node, ObjectRef, Pod, PodPhase,
-    SERVICE_NAME_LABEL, Service, ServicePort, Subset, TargetPort, Text,
+    AddressType, ClusterState, EndpointSlice, IpFamily, Key, Keyed, Kind, Labels, MANAGED_BY_LABEL, Node,
+    ObjectRef, Pod, PodPhase, SERVICE_NAME_LABEL, Service, ServicePort, Subset, TargetPort, Text,
 };
 
 fn real_cluster() -> ClusterState {
@@ -216,6 +217,42 @@ fn a_service_without_pods_has_one_empty_slice() {
     carry_out(&mut state, plan);
     assert_eq!((sizes(&state), state.slices().keys().next()), (vec![0], Some(&name)));
     assert!(state.slices().values().next().unwrap().ports.is_empty());
+}
+
+#[test]
+fn slices_are_per_family_and_endpoints_of_the_primary_one() {
+    use IpFamily::{IPv4, IPv6};
+    let (mut state, service) = with_pods(2);
+    let v6 = |number: u16| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, number]);
+    let both = [pod("web-0003", 3).ips, vec![v6(3)]].concat();
+    for (name, ips) in [("web-0003", both), ("web-0004", vec![v6(4)]), ("web-0005", vec![v6(5)])] {
+        let pod = Pod { ips, ..pod(name, 9) };
+        let _ = state.apply(&Change::Upsert(Object::Pod(Arc::new(pod))));
+    }
+    let mut suffix = suffixes();
+    // Three pods have each family; one change after the other.
+    let (slice4, slice6) = ((AddressType::IPv4, 3), (AddressType::IPv6, 3));
+    let rows = [
+        (vec![IPv4], vec![slice4], IPv4),
+        (vec![IPv4, IPv6], vec![slice4, slice6], IPv4),
+        (vec![IPv6, IPv4], vec![slice4, slice6], IPv6),
+        (vec![IPv6], vec![slice6], IPv6),
+        (vec![IPv4], vec![slice4], IPv4),
+    ];
+    for (families, expected, primary) in rows {
+        let changed = Service { ip_families: families.clone(), ..service.clone() };
+        let _ = state.apply(&Change::Upsert(Object::Service(Arc::new(changed.clone()))));
+        let plan = endpointslices::plan(&state, &changed, &mut suffix);
+        carry_out(&mut state, plan);
+        let found = state.slices().values().map(|slice| (slice.address_type, slice.endpoints.len()));
+        let mut found: Vec<(AddressType, usize)> = found.collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{families:?}");
+        let legacy = endpoints::desired(&state, &changed).unwrap();
+        let legacy: Vec<IpFamily> =
+            legacy.subsets.iter().flat_map(|subset| &subset.addresses).map(|a| IpFamily::of(a.ip)).collect();
+        assert_eq!(legacy, [primary; 3], "{families:?}");
+    }
 }
 
 #[test]

@@ -160,6 +160,8 @@ fn annotate(tx: &mut Transaction<'_>, pod: &Key, ready: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::store::Event;
+    use super::super::{Options, Sandbox};
     use super::*;
 
     #[test]
@@ -170,6 +172,56 @@ mod tests {
         };
         assert_eq!(sequence(7), sequence(7));
         assert_ne!(sequence(7), sequence(8));
+    }
+
+    /// What churn did to a Deployment or a pod, if anything.
+    fn doing(event: &Event) -> Option<String> {
+        let (before, after) = (event.before.as_deref()?, event.after.as_deref()?);
+        let key = &event.key;
+        let changed = |path: &str| before.pointer(path) != after.pointer(path);
+        if event.resource == Type::Pods {
+            let app = object::meta_entry(after, "labels", "app")?;
+            let health = |pod: &Value| object::annotation(pod, READY_ANNOTATION).map(str::to_owned);
+            let what = if health(after).is_some() { "fails" } else { "heals" };
+            return (health(before) != health(after)).then(|| format!("a pod of {app} {what}"));
+        }
+        if changed("/spec/replicas") {
+            return Some(format!("{key} scales to {}", after["spec"]["replicas"]));
+        }
+        changed("/spec/template").then(|| format!("{key} is rolled out"))
+    }
+
+    /// What happens to the demo in four minutes, in order.
+    async fn doings(seed: u64) -> Vec<String> {
+        let start = "2026-01-01T00:00:00Z".parse().unwrap();
+        let sandbox = Sandbox::start_at(Options { seed, ..Options::default() }, 1000, start);
+        let store = &sandbox.api.store;
+        let mut seen = store.revision();
+        let mut done = Vec::new();
+        for _ in 0..240 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = store.revision();
+            for resource in [Type::Pods, Type::Deployments] {
+                let (events, _) = store.events_after(resource, seen, usize::MAX).unwrap();
+                done.extend(
+                    events.iter().filter(|event| event.revision <= now).filter_map(|event| doing(event)),
+                );
+            }
+            seen = now;
+        }
+        sandbox.shutdown().await;
+        done
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_seed_makes_the_same_churn_in_two_sandboxes() {
+        let (first, second, other) = (doings(7).await, doings(7).await, doings(8).await);
+        assert_eq!(first, second);
+        assert_ne!(first, other);
+        for what in ["scales", "fails", "heals", "rolled out"] {
+            assert!(first.iter().any(|line| line.contains(what)), "{what}: {first:#?}");
+        }
+        assert!(first.len() >= 40, "a turn every 4 to 7 s: {first:#?}");
     }
 
     #[test]

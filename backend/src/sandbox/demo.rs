@@ -1,8 +1,11 @@
 //! The content of a new sandbox: four nodes, namespaces, kube-proxy's settings, and the demo shop of `examples/demo`.
 
+use std::net::Ipv6Addr;
+
 use serde_json::{Value, json};
+use vipscope_shared::admission::allocation::Families;
 use vipscope_shared::manifest;
-use vipscope_shared::model::Key;
+use vipscope_shared::model::{IpFamily, Key};
 
 use super::Options;
 use super::object;
@@ -28,7 +31,7 @@ pub fn fill(tx: &mut Transaction<'_>, options: &Options) {
     for name in SYSTEM_NAMESPACES {
         add(tx, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }));
     }
-    NODES.iter().for_each(|(name, zone, number)| add_node(tx, name, zone, *number));
+    NODES.iter().for_each(|(name, zone, number)| add_node(tx, name, zone, *number, options.families));
     add(tx, proxy_config(options));
     add_api_server(tx);
     if options.empty {
@@ -79,8 +82,31 @@ fn add(tx: &mut Transaction<'_>, document: Value) {
     }
 }
 
-fn add_node(tx: &mut Transaction<'_>, name: &str, zone: &str, number: u8) {
-    let cidr = format!("10.244.{number}.0/24");
+/// A node's pod CIDR and its own address.
+fn node_network(family: IpFamily, number: u8) -> (String, String) {
+    match family {
+        IpFamily::IPv4 => (format!("10.244.{number}.0/24"), format!("192.168.0.1{number}")),
+        IpFamily::IPv6 => {
+            let pods = Ipv6Addr::new(0xfd00, 0x10, 0x244, number.into(), 0, 0, 0, 0);
+            (format!("{pods}/64"), format!("fd00:192:168::1{number}"))
+        }
+    }
+}
+
+/// The range of all pod CIDRs.
+fn pods_cidr(family: IpFamily) -> &'static str {
+    match family {
+        IpFamily::IPv4 => "10.244.0.0/16",
+        IpFamily::IPv6 => "fd00:10:244::/56",
+    }
+}
+
+fn add_node(tx: &mut Transaction<'_>, name: &str, zone: &str, number: u8, families: Families) {
+    let networks = families.all().iter().map(|family| node_network(*family, number));
+    let (cidrs, ips): (Vec<String>, Vec<String>) = networks.unzip();
+    let mut addresses: Vec<Value> =
+        ips.iter().map(|ip| json!({ "type": "InternalIP", "address": ip })).collect();
+    addresses.push(json!({ "type": "Hostname", "address": name }));
     let stamp = tx.clock.stamp();
     let resources = json!({ "cpu": "8", "memory": "32Gi", "pods": "110" });
     let ready = json!({
@@ -95,12 +121,9 @@ fn add_node(tx: &mut Transaction<'_>, name: &str, zone: &str, number: u8) {
                 "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
                 "topology.kubernetes.io/region": "eu-1", "topology.kubernetes.io/zone": zone,
             } },
-            "spec": { "podCIDR": cidr, "podCIDRs": [cidr], "providerID": format!("sandbox://{zone}/{name}") },
+            "spec": { "podCIDR": cidrs[0], "podCIDRs": cidrs, "providerID": format!("sandbox://{zone}/{name}") },
             "status": {
-                "addresses": [
-                    { "type": "InternalIP", "address": format!("192.168.0.1{number}") },
-                    { "type": "Hostname", "address": name },
-                ],
+                "addresses": addresses,
                 "capacity": resources, "allocatable": resources, "conditions": [ready],
                 "nodeInfo": {
                     "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "sandbox://1", "kernelVersion": "6.12.0",
@@ -113,9 +136,10 @@ fn add_node(tx: &mut Transaction<'_>, name: &str, zone: &str, number: u8) {
 }
 
 fn proxy_config(options: &Options) -> Value {
+    let cidrs: Vec<&str> = options.families.all().iter().map(|family| pods_cidr(*family)).collect();
+    let (mode, cidrs) = (options.proxy_mode, cidrs.join(","));
     let config = format!(
-        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: {}\nclusterCIDR: 10.244.0.0/16\n",
-        options.proxy_mode
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: {mode}\nclusterCIDR: {cidrs}\n"
     );
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",

@@ -3,9 +3,10 @@
 //! What a pod needs next is a pure function of its object ([`next_step`]); the task only waits and then does it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -193,22 +194,22 @@ fn act(tx: &mut Transaction<'_>, key: &Key, uid: &str, step: Step) {
         return;
     }
     let stamp = tx.clock.stamp();
-    let address = if step == Step::Start { address(tx, &pod) } else { None };
+    let addresses = if step == Step::Start { addresses(tx, &pod) } else { Vec::new() };
     if step == Step::Stop {
         objects::stop_pod(tx, key);
         return;
     }
     note(tx, &pod, step);
-    let host = node_ip(tx, object::text(&pod, "/spec/nodeName"));
+    let hosts = node_ips(tx, object::text(&pod, "/spec/nodeName"));
     let _ = objects::modify(tx, Type::Pods, key, Part::Status, |pod| {
         let mut status = pod["status"].take();
         match step {
-            Step::Accept => accept(pod, &mut status, &stamp, &host),
+            Step::Accept => accept(pod, &mut status, &stamp, &hosts),
             Step::Start => {
                 status["phase"] = "Running".into();
-                if let Some(ip) = address {
-                    status["podIP"] = ip.to_string().into();
-                    status["podIPs"] = json!([{ "ip": ip.to_string() }]);
+                if let Some(first) = addresses.first() {
+                    status["podIP"] = first.as_str().into();
+                    status["podIPs"] = ip_list(&addresses);
                 }
                 run_containers(&mut status, &stamp);
             }
@@ -255,11 +256,16 @@ fn note(tx: &mut Transaction<'_>, pod: &Value, step: Step) {
     }
 }
 
-fn accept(pod: &Value, status: &mut Value, stamp: &str, host: &str) {
+/// As in `podIPs` and `hostIPs`.
+fn ip_list(ips: &[String]) -> Value {
+    ips.iter().map(|ip| json!({ "ip": ip })).collect()
+}
+
+fn accept(pod: &Value, status: &mut Value, stamp: &str, hosts: &[String]) {
     status["phase"] = "Pending".into();
     status["startTime"] = stamp.into();
-    status["hostIP"] = host.into();
-    status["hostIPs"] = json!([{ "ip": host }]);
+    status["hostIP"] = hosts.first().cloned().unwrap_or_default().into();
+    status["hostIPs"] = ip_list(hosts);
     let containers = object::list(pod, "/spec/containers").iter();
     let statuses = containers.map(|container| {
         json!({
@@ -335,39 +341,44 @@ fn set_ready(status: &mut Value, unready: Option<&str>, stamp: &str) {
     }
 }
 
-fn node_ip(tx: &Transaction<'_>, node: &str) -> String {
-    let Some(node) = tx.get(Type::Nodes, &Key::cluster(node)) else { return String::new() };
-    let mut addresses = object::list(node, "/status/addresses").iter();
-    let internal = addresses.find(|address| address["type"] == "InternalIP");
-    internal.map(|address| object::text(address, "/address").to_owned()).unwrap_or_default()
+/// The node's internal addresses, the primary family first.
+fn node_ips(tx: &Transaction<'_>, node: &str) -> Vec<String> {
+    let Some(node) = tx.get(Type::Nodes, &Key::cluster(node)) else { return Vec::new() };
+    let addresses = object::list(node, "/status/addresses").iter();
+    let internal = addresses.filter(|address| address["type"] == "InternalIP");
+    internal.map(|address| object::text(address, "/address").to_owned()).collect()
 }
 
-/// An address for a pod: the node's own for host-network pods, else the next free one of the node's CIDR, going round, so that
-/// an address is not used again at once.
-fn address(tx: &mut Transaction<'_>, pod: &Value) -> Option<IpAddr> {
+/// Addresses for a pod: the node's own for host-network pods, else one of each of the node's CIDRs.
+fn addresses(tx: &Transaction<'_>, pod: &Value) -> Vec<String> {
     let node = object::text(pod, "/spec/nodeName");
     if pod["spec"]["hostNetwork"] == true {
-        return node_ip(tx, node).parse().ok();
+        return node_ips(tx, node);
     }
-    let cidr = tx
-        .get(Type::Nodes, &Key::cluster(node))
-        .map(|node| object::text(node, "/spec/podCIDR").to_owned())?;
-    let (base, length) = cidr.split_once('/')?;
-    let (base, length): (Ipv4Addr, u32) = (base.parse().ok()?, length.parse().ok()?);
-    let size = 1_u32.checked_shl(32_u32.checked_sub(length)?).unwrap_or(u32::MAX);
-    let taken: BTreeSet<String> = tx
+    let Some(node) = tx.get(Type::Nodes, &Key::cluster(node)) else { return Vec::new() };
+    let Ok(primary) = object::text(node, "/spec/podCIDR").parse::<Ipv4Net>() else { return Vec::new() };
+    let Some(offset) = free_offset(tx, primary) else { return Vec::new() };
+    let cidrs = object::list(node, "/spec/podCIDRs").iter();
+    let more = cidrs.filter_map(|cidr| cidr.as_str()?.parse::<Ipv6Net>().ok());
+    let more = more.map(|cidr| Ipv6Addr::from(u128::from(cidr.network()) + u128::from(offset)).to_string());
+    let first = Ipv4Addr::from(u32::from(primary.network()) + offset).to_string();
+    std::iter::once(first).chain(more).collect()
+}
+
+/// The next free place in a node's CIDR, going round, so that an address is not used again at once.
+fn free_offset(tx: &Transaction<'_>, cidr: Ipv4Net) -> Option<u32> {
+    let base = u32::from(cidr.network());
+    let size = 1_u32.checked_shl(32_u32.checked_sub(u32::from(cidr.prefix_len()))?).unwrap_or(u32::MAX);
+    let taken: BTreeSet<u32> = tx
         .keys(Type::Pods, "")
         .iter()
-        .filter_map(|key| tx.get(Type::Pods, key))
-        .map(|pod| object::text(pod, "/status/podIP").to_owned())
+        .filter_map(|key| object::text(tx.get(Type::Pods, key)?, "/status/podIP").parse::<Ipv4Addr>().ok())
+        .map(|ip| u32::from(ip).wrapping_sub(base))
+        .filter(|offset| *offset < size)
         .collect();
     let usable = size.saturating_sub(3).max(1);
-    let used = taken.iter().filter_map(|ip| ip.parse::<Ipv4Addr>().ok()).map(u32::from);
-    let highest = used.filter(|ip| ip.wrapping_sub(u32::from(base)) < size).max();
-    let start = highest.map_or(0, |ip| ip - u32::from(base) - 1);
-    let mut offsets = (start..start + usable).map(|offset| 2 + offset % usable);
-    let ip = |offset: u32| Ipv4Addr::from(u32::from(base) + offset);
-    offsets.find(|offset| !taken.contains(&ip(*offset).to_string())).map(|offset| IpAddr::V4(ip(offset)))
+    let start = taken.last().map_or(0, |highest| highest.saturating_sub(1));
+    (start..start + usable).map(|offset| 2 + offset % usable).find(|offset| !taken.contains(offset))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@
 //! `vipscope.dev/drain-seconds` on a pod says how long it keeps serving once it is deleted (6 by default). With churn
 //! switched on, something small happens every few seconds; the same seed gives the same sequence.
 //!
+//! With `--dual-stack`, nodes and pods have an IPv6 address as well, and Services may ask for both families.
+//!
 //! Served: namespaces, nodes, pods, services, endpoints, configmaps, secrets, serviceaccounts, events, endpointslices
 //! (`discovery.k8s.io/v1`), deployments and replicasets (`apps/v1`), the review APIs, `/status`, `/scale` and `/eviction`; JSON,
 //! YAML and protobuf bodies, tables, the three patch types and server-side apply, watches with bookmarks and streaming
@@ -79,6 +81,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use vipscope_shared::admission::allocation::Families;
 use vipscope_shared::model::ProxyMode;
 
 use api::Api;
@@ -101,11 +104,19 @@ pub struct Options {
     pub proxy_mode: ProxyMode,
     /// Let something small happen every few seconds.
     pub churn: bool,
+    /// Address families of Services, pods and nodes.
+    pub families: Families,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { empty: false, seed: 1, proxy_mode: ProxyMode::Iptables, churn: true }
+        Options {
+            empty: false,
+            seed: 1,
+            proxy_mode: ProxyMode::Iptables,
+            churn: true,
+            families: Families::IPv4,
+        }
     }
 }
 
@@ -131,7 +142,7 @@ impl Sandbox {
 
     /// [`Sandbox::start`] with a given first revision and time.
     pub fn start_at(options: Options, revision: u64, now: Timestamp) -> Sandbox {
-        let store = Arc::new(Store::new(revision, options.seed, Clock::starting_at(now)));
+        let store = Arc::new(Store::new(revision, options.seed, Clock::starting_at(now), options.families));
         let stop = CancellationToken::new();
         let from = store.revision();
         store.write(|tx| demo::fill(tx, &options));

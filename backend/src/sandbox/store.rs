@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
-use vipscope_shared::admission::allocation::Allocations;
+use vipscope_shared::admission::allocation::{Allocations, Families};
 use vipscope_shared::model::Key;
 
 use super::chance::Chance;
@@ -90,13 +90,13 @@ pub struct Store {
 
 impl Store {
     /// An empty store whose first write gets the revision after `revision`.
-    pub fn new(revision: u64, seed: u64, clock: Clock) -> Store {
+    pub fn new(revision: u64, seed: u64, clock: Clock, families: Families) -> Store {
         let table = || Table { objects: BTreeMap::new(), log: VecDeque::new(), horizon: revision };
         let inner = Inner {
             tables: RESOURCES.iter().map(|_| table()).collect(),
             revision,
             chance: Chance::new(seed),
-            allocations: Allocations::default(),
+            allocations: Allocations::new(families),
             by_uid: HashMap::new(),
             dependents: HashMap::new(),
         };

@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, discovery::v1 as discovery};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use vipscope_shared::admission::allocation::SERVICE_BASE;
+use vipscope_shared::admission::allocation::service_base;
 use vipscope_shared::admission::service::{self, Rejected};
 use vipscope_shared::admission::{FieldError, labels};
+use vipscope_shared::model::IpFamily;
 
 use super::errors::Refusal;
 use super::object;
@@ -107,18 +108,36 @@ pub fn check_name(resource: Type, name: &str) -> Option<FieldError> {
 }
 
 fn admit_service(new: &mut Value, old: Option<&Value>, tx: &mut Transaction<'_>) -> Result<(), Refusal> {
-    let automatic = |service: &Value| object::text(service, "/spec/clusterIP").is_empty();
-    let shows_base = tx.is_dry_run() && automatic(new) && old.is_none_or(automatic);
+    let given = old.map_or(0, cluster_ips).max(cluster_ips(new));
     let (allocations, chance) = tx.allocations();
     let admitted = service::admit(new, old, allocations, &mut |bound| chance.below(bound));
-    if shows_base && !automatic(new) {
-        new["spec"]["clusterIP"] = SERVICE_BASE.into();
-        new["spec"]["clusterIPs"] = json!([SERVICE_BASE]);
+    if tx.is_dry_run() && admitted.is_ok() {
+        show_bases(new, given);
     }
     admitted.map_err(|rejected| match rejected {
         Rejected::Invalid(errors) => Refusal::invalid(Type::Services, object::name(new), &errors),
         Rejected::Internal(text) => Refusal::internal(text),
     })
+}
+
+/// How many addresses a Service has, or asks for.
+fn cluster_ips(service: &Value) -> usize {
+    let single = usize::from(!object::text(service, "/spec/clusterIP").is_empty());
+    object::list(service, "/spec/clusterIPs").len().max(single)
+}
+
+/// A dry run allocates nothing: in place of addresses after the `given` ones it shows the first of their ranges.
+fn show_bases(service: &mut Value, given: usize) {
+    let spec = &mut service["spec"];
+    let families: Vec<Value> = object::list(spec, "/ipFamilies").to_vec();
+    let ips = spec["clusterIPs"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    for (ip, family) in ips.iter_mut().zip(families).skip(given) {
+        let family = if family == "IPv6" { IpFamily::IPv6 } else { IpFamily::IPv4 };
+        *ip = service_base(family).to_string().into();
+    }
+    if let Some(first) = ips.first().cloned() {
+        spec["clusterIP"] = first;
+    }
 }
 
 /// Checks a status that a client sets.
@@ -252,6 +271,7 @@ fn endpoint_ports(ports: &[Value], path: &str, names: Names) -> Vec<FieldError> 
         if !seen.insert(name) && names == Names::Distinct {
             errors.push(FieldError::duplicate(field, format!("\"{name}\"")));
         }
+        errors.extend(service::app_protocol(&format!("{path}[{at}].appProtocol"), &port["appProtocol"]));
         let protocol = object::text(port, "/protocol");
         if !service::PROTOCOLS.contains(&protocol) {
             let field = format!("{path}[{at}].protocol");

@@ -1,23 +1,80 @@
 //! Cluster IPs and node ports: who holds which, and the choice of new ones.
 //!
-//! Single-stack IPv4. Automatic choices come from the upper band of each range; the lower one is for hand-picked values
-//! (`pkg/registry/core/service/{ipallocator,portallocator}`).
+//! One range per address family. Automatic choices come from the upper band of each range; the lower one is for
+//! hand-picked values (`pkg/registry/core/service/{ipallocator,portallocator}`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
-use crate::model::Key;
+use crate::model::{IpFamily, Key};
 
-/// `10.96.0.0/16`.
-pub const SERVICE_CIDR: &str = "10.96.0.0/16";
-/// Its first address: what a dry run shows.
-pub const SERVICE_BASE: &str = "10.96.0.0";
-const CIDR_BASE: u32 = u32::from_be_bytes([10, 96, 0, 0]);
+/// The address families of a cluster. IPv4 always is the primary one: what Services get that ask for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Families {
+    #[default]
+    IPv4,
+    DualStack,
+}
+
+impl Families {
+    /// The primary family first.
+    pub fn all(self) -> &'static [IpFamily] {
+        match self {
+            Families::IPv4 => &[IpFamily::IPv4],
+            Families::DualStack => &IpFamily::BOTH,
+        }
+    }
+
+    pub fn has(self, family: IpFamily) -> bool {
+        self.all().contains(&family)
+    }
+}
+
+/// The range of a family's cluster IPs.
+pub fn service_cidr(family: IpFamily) -> &'static str {
+    match family {
+        IpFamily::IPv4 => "10.96.0.0/16",
+        IpFamily::IPv6 => "fd00:10:96::/112",
+    }
+}
+
+/// The first address of a family's range: what a dry run shows.
+pub fn service_base(family: IpFamily) -> IpAddr {
+    cluster_ip(family, 0)
+}
+
+const BASE_V4: u32 = u32::from_be_bytes([10, 96, 0, 0]);
+const BASE_V6: u128 = u128::from_be_bytes([0xfd, 0, 0, 0x10, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+/// Addresses of each range.
 const CIDR_SIZE: u32 = 1 << 16;
 /// Addresses up to this offset are left for hand-picked cluster IPs.
 const STATIC_IPS: u32 = 256;
+
+fn cluster_ip(family: IpFamily, offset: u32) -> IpAddr {
+    match family {
+        IpFamily::IPv4 => Ipv4Addr::from(BASE_V4 + offset).into(),
+        IpFamily::IPv6 => Ipv6Addr::from(BASE_V6 + u128::from(offset)).into(),
+    }
+}
+
+/// The highest offset that can be had: only IPv4 has a broadcast address.
+fn last_offset(family: IpFamily) -> u32 {
+    match family {
+        IpFamily::IPv4 => CIDR_SIZE - 2,
+        IpFamily::IPv6 => CIDR_SIZE - 1,
+    }
+}
+
+/// Whether the address is one of its family's range, apart from the network and broadcast addresses.
+fn in_range(ip: IpAddr) -> bool {
+    let offset = match ip {
+        IpAddr::V4(ip) => u128::from(u32::from(ip).wrapping_sub(BASE_V4)),
+        IpAddr::V6(ip) => u128::from(ip).wrapping_sub(BASE_V6),
+    };
+    (1..=u128::from(last_offset(IpFamily::of(ip)))).contains(&offset)
+}
 
 pub const NODE_PORT_RANGE: &str = "30000-32767";
 const FIRST_NODE_PORT: u16 = 30_000;
@@ -28,15 +85,16 @@ const FIRST_DYNAMIC_PORT: u16 = 30_086;
 /// What all Services hold. Rebuilt from the objects, so it can't disagree with them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allocations {
+    families: Families,
     by_service: BTreeMap<Key, Held>,
-    ips: BTreeSet<Ipv4Addr>,
+    ips: BTreeSet<IpAddr>,
     ports: BTreeSet<u16>,
 }
 
 /// What one Service holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Held {
-    pub ips: BTreeSet<Ipv4Addr>,
+    pub ips: BTreeSet<IpAddr>,
     pub ports: BTreeSet<u16>,
 }
 
@@ -61,6 +119,16 @@ pub enum Unavailable {
 }
 
 impl Allocations {
+    /// Of a cluster without Services.
+    pub fn new(families: Families) -> Allocations {
+        Allocations { families, ..Allocations::default() }
+    }
+
+    /// The cluster's families.
+    pub fn families(&self) -> Families {
+        self.families
+    }
+
     /// Notes that the Service `key` now is `service`, or is gone.
     pub fn replace(&mut self, key: &Key, service: Option<&Value>) {
         if let Some(old) = self.by_service.remove(key) {
@@ -80,9 +148,8 @@ impl Allocations {
     }
 
     /// Whether a Service that holds `own` may ask for this cluster IP.
-    pub fn check_ip(&self, ip: Ipv4Addr, own: &Held) -> Result<(), Unavailable> {
-        let offset = u32::from(ip).wrapping_sub(CIDR_BASE);
-        if offset == 0 || offset >= CIDR_SIZE - 1 {
+    pub fn check_ip(&self, ip: IpAddr, own: &Held) -> Result<(), Unavailable> {
+        if !self.families.has(IpFamily::of(ip)) || !in_range(ip) {
             return Err(Unavailable::OutOfRange);
         }
         if self.ips.contains(&ip) && !own.ips.contains(&ip) { Err(Unavailable::Taken) } else { Ok(()) }
@@ -100,12 +167,16 @@ impl Allocations {
         }
     }
 
-    /// A free cluster IP. `below` gives a random number below its argument.
-    pub fn choose_ip(&self, below: &mut dyn FnMut(u64) -> u64) -> Result<Ipv4Addr, Unavailable> {
-        let upper = STATIC_IPS + 1..CIDR_SIZE - 1;
-        let free = |offset: &u32| !self.ips.contains(&Ipv4Addr::from(CIDR_BASE + offset));
+    /// A free cluster IP of the family. `below` gives a random number below its argument.
+    pub fn choose_ip(
+        &self,
+        family: IpFamily,
+        below: &mut dyn FnMut(u64) -> u64,
+    ) -> Result<IpAddr, Unavailable> {
+        let upper = STATIC_IPS + 1..last_offset(family) + 1;
+        let free = |offset: &u32| !self.ips.contains(&cluster_ip(family, *offset));
         let found = from_random(upper, below).find(free).or_else(|| (1..=STATIC_IPS).find(free));
-        found.map(|offset| Ipv4Addr::from(CIDR_BASE + offset)).ok_or(Unavailable::Full)
+        found.map(|offset| cluster_ip(family, offset)).ok_or(Unavailable::Full)
     }
 
     /// A free node port that is not among `more`, those that the same Service has just been given.

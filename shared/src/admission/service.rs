@@ -1,20 +1,21 @@
-//! Services: defaults, validation and allocation as in Kubernetes 1.36 on a single-stack IPv4 cluster.
+//! Services: defaults, validation and allocation as in Kubernetes 1.36, on a cluster with IPv4 or with both families.
 //!
 //! Upstream: `pkg/apis/core/v1/defaults.go`, `pkg/apis/core/validation/validation.go` (`ValidateService`),
 //! `pkg/registry/core/service/{strategy.go,storage/alloc.go}`.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::FieldError;
-use super::allocation::{Allocations, Held, NODE_PORT_RANGE, SERVICE_CIDR, Unavailable};
+use super::allocation::{Allocations, Held, NODE_PORT_RANGE, Unavailable, service_cidr};
+use super::families::{self, FAMILIES, POLICIES};
 use super::labels;
+use crate::model::IpFamily;
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 pub const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 /// Why a Service was not admitted.
@@ -40,13 +41,16 @@ pub fn admit(
     if let Some(old) = old {
         carry_over(service, old);
     }
+    if !spec_text(service, "clusterIP").is_empty() && spec_list(service, "clusterIPs").is_empty() {
+        service["spec"]["clusterIPs"] = json!([service["spec"]["clusterIP"]]);
+    }
     apply_defaults(service);
     let mut errors = validate(service);
-    if let Some(old) = old {
-        errors.extend(validate_update(service, old));
-    }
     if errors.is_empty() {
-        errors = validate_for_cluster(service);
+        errors = families::settle(service, old, allocations.families());
+    }
+    if let Some(old) = old.filter(|_| errors.is_empty()) {
+        errors = validate_update(service, old);
     }
     if !errors.is_empty() {
         return Err(Rejected::Invalid(errors));
@@ -55,11 +59,11 @@ pub fn admit(
     allocate(service, old, allocations, below)
 }
 
-fn spec_text<'a>(service: &'a Value, field: &str) -> &'a str {
+pub(super) fn spec_text<'a>(service: &'a Value, field: &str) -> &'a str {
     service["spec"][field].as_str().unwrap_or_default()
 }
 
-fn spec_list<'a>(service: &'a Value, field: &str) -> &'a [Value] {
+pub(super) fn spec_list<'a>(service: &'a Value, field: &str) -> &'a [Value] {
     service["spec"][field].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
@@ -67,7 +71,7 @@ fn ports_mut(service: &mut Value) -> &mut [Value] {
     service["spec"]["ports"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default()
 }
 
-fn is_type(service: &Value, types: &[&str]) -> bool {
+pub(super) fn is_type(service: &Value, types: &[&str]) -> bool {
     types.contains(&spec_text(service, "type"))
 }
 
@@ -80,7 +84,7 @@ fn has_selector(service: &Value) -> bool {
 }
 
 /// Headless and without a selector: its addresses are whatever its slices say.
-fn takes_any_family(service: &Value) -> bool {
+pub(super) fn takes_any_family(service: &Value) -> bool {
     is_headless(service) && !has_selector(service)
 }
 
@@ -323,6 +327,7 @@ fn validate_ports(service: &Value, errors: &mut Vec<FieldError>) {
             }
             number => validate_port_number(&format!("{field}.targetPort"), number, errors),
         }
+        errors.extend(app_protocol(&format!("{field}.appProtocol"), &port["appProtocol"]));
         if !numbers.insert((port["port"].as_i64(), protocol)) {
             let number = &port["port"];
             errors.push(FieldError::duplicate(
@@ -340,6 +345,12 @@ pub fn validate_port_number(field: &str, value: &Value, errors: &mut Vec<FieldEr
     if !value.as_i64().is_some_and(|number| (1..=65_535).contains(&number)) {
         errors.push(FieldError::invalid(field, value.clone(), "must be between 1 and 65535, inclusive"));
     }
+}
+
+/// A qualified name, as an application protocol has to be.
+pub fn app_protocol(field: &str, value: &Value) -> Option<FieldError> {
+    let name = value.as_str()?;
+    labels::bad_key(name).map(|why| FieldError::invalid(field, name, why))
 }
 
 const DNS_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -469,14 +480,9 @@ fn validate_families(service: &Value, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::duplicate(field, family.to_string()));
         }
     }
-    if spec_text(service, "ipFamilyPolicy") == "SingleStack" {
-        let several =
-            [(families.len(), "IP families"), (spec_list(service, "clusterIPs").len(), "cluster IPs")];
-        for (_, what) in several.into_iter().filter(|(count, _)| *count > 1) {
-            let why =
-                format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
-            errors.push(FieldError::invalid("spec.ipFamilyPolicy", "SingleStack", why));
-        }
+    let policy = spec_text(service, "ipFamilyPolicy");
+    if !policy.is_empty() && !POLICIES.contains(&policy) {
+        errors.push(FieldError::unsupported("spec.ipFamilyPolicy", policy, &POLICIES));
     }
 }
 
@@ -526,25 +532,6 @@ fn validate_cluster_ips(service: &Value, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::invalid(format!("spec.clusterIPs[{at}]"), *ip, why));
         }
     }
-}
-
-/// What a cluster with IPv4 only can't do; asked once all else is right.
-fn validate_for_cluster(service: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    if takes_any_family(service) || is_type(service, &["ExternalName"]) {
-        return errors;
-    }
-    for (at, family) in spec_list(service, "ipFamilies").iter().enumerate() {
-        if family == "IPv6" {
-            let field = format!("spec.ipFamilies[{at}]");
-            errors.push(FieldError::invalid(field, "IPv6", "not configured on this cluster"));
-        }
-    }
-    if spec_text(service, "ipFamilyPolicy") == "RequireDualStack" {
-        let why = "this cluster is not configured for dual-stack services";
-        errors.push(FieldError::invalid("spec.ipFamilyPolicy", "RequireDualStack", why));
-    }
-    errors
 }
 
 /// Why a text is not an address.
@@ -629,15 +616,7 @@ fn validate_policies(service: &Value, errors: &mut Vec<FieldError>) {
 /// What may not change.
 fn validate_update(service: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let names = |service: &Value| is_type(service, &["ExternalName"]);
-    let (new_ip, old_ip) = (spec_text(service, "clusterIP"), spec_text(old, "clusterIP"));
-    if !names(service) && !names(old) && !old_ip.is_empty() && new_ip != old_ip {
-        let ips = match spec_list(service, "clusterIPs") {
-            [] => vec![Value::from(new_ip)],
-            ips => ips.to_vec(),
-        };
-        errors.push(FieldError::invalid("spec.clusterIPs[0]", ips, "may not change once set"));
-    }
+    errors.extend(changed_ips(service, old));
     let class = |service: &Value| service["spec"]["loadBalancerClass"].clone();
     let balancers = is_type(service, &["LoadBalancer"]) && is_type(old, &["LoadBalancer"]);
     if balancers && class(service) != class(old) && !class(old).is_null() {
@@ -648,6 +627,23 @@ fn validate_update(service: &Value, old: &Value) -> Vec<FieldError> {
         errors.push(FieldError::forbidden("spec.healthCheckNodePort", "field is immutable"));
     }
     errors
+}
+
+/// Addresses stay once they are set; a secondary one may come and go.
+fn changed_ips(service: &Value, old: &Value) -> Vec<FieldError> {
+    let names = |service: &Value| is_type(service, &["ExternalName"]);
+    if names(service) || names(old) || (is_headless(service) && is_headless(old)) {
+        return Vec::new();
+    }
+    let (new, before) = (spec_list(service, "clusterIPs"), spec_list(old, "clusterIPs"));
+    // Where their number differs, only the primary one counts.
+    let counted = if new.len() == before.len() { new.len() } else { 1 };
+    let pairs = new.iter().zip(before).take(counted).enumerate();
+    let changed = pairs.filter(|(_, (new, before))| new != before);
+    let error = |(at, _)| {
+        FieldError::invalid(format!("spec.clusterIPs[{at}]"), new.to_vec(), "may not change once set")
+    };
+    changed.map(error).collect()
 }
 
 /// The status of a Service that no longer is a balancer is emptied.
@@ -668,7 +664,7 @@ fn allocate(
 ) -> Result<(), Rejected> {
     let own = old.map(Held::by).unwrap_or_default();
     if !is_type(service, &["ExternalName"]) {
-        allocate_ip(service, &own, allocations, below)?;
+        allocate_ips(service, &own, allocations, below)?;
     }
     if is_type(service, &["NodePort", "LoadBalancer"]) {
         allocate_ports(service, &own, allocations, below)?;
@@ -676,35 +672,37 @@ fn allocate(
     Ok(())
 }
 
-fn allocate_ip(
+/// An address for each family, unless it is headless. Those that are asked for have to be free.
+fn allocate_ips(
     service: &mut Value,
     own: &Held,
     allocations: &Allocations,
     below: &mut dyn FnMut(u64) -> u64,
 ) -> Result<(), Rejected> {
-    let asked = spec_text(service, "clusterIP").to_owned();
-    let ip = match asked.as_str() {
-        "None" => "None".to_owned(),
-        "" => allocations.choose_ip(below).map_err(|_| full("a serviceIP"))?.to_string(),
-        text => {
-            let parsed: Result<Ipv4Addr, _> = text.parse();
+    if is_headless(service) {
+        return Ok(());
+    }
+    let families = spec_list(service, "ipFamilies").iter();
+    let families: Vec<IpFamily> = families
+        .filter_map(|text| IpFamily::BOTH.into_iter().find(|family| text == family.as_str()))
+        .collect();
+    let mut asked: Vec<String> =
+        spec_list(service, "clusterIPs").iter().filter_map(|ip| ip.as_str().map(str::to_owned)).collect();
+    // Messages show addresses that are still to be chosen as empty.
+    asked.resize(families.len().max(asked.len()), String::new());
+    let mut ips = asked.clone();
+    for (ip, family) in ips.iter_mut().zip(families) {
+        if ip.is_empty() {
+            *ip = allocations.choose_ip(family, below).map_err(|_| full("a serviceIP"))?.to_string();
+        } else {
+            let parsed: Result<IpAddr, _> = ip.parse();
             let checked = parsed.map_err(|_| Unavailable::OutOfRange);
             let checked = checked.and_then(|ip| allocations.check_ip(ip, own));
-            checked.map_err(|why| ip_unavailable(text, why))?;
-            text.to_owned()
+            checked.map_err(|why| ip_unavailable(ip, family, &asked, why))?;
         }
-    };
-    let spec = &mut service["spec"];
-    spec["clusterIP"] = ip.clone().into();
-    spec["clusterIPs"] = json!([ip]);
-    let both = takes_any_family(service);
-    let spec = &mut service["spec"];
-    if spec["ipFamilies"].is_null() {
-        spec["ipFamilies"] = if both { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) };
     }
-    if spec["ipFamilyPolicy"].is_null() {
-        spec["ipFamilyPolicy"] = if both { "RequireDualStack" } else { "SingleStack" }.into();
-    }
+    service["spec"]["clusterIP"] = json!(ips.first());
+    service["spec"]["clusterIPs"] = json!(ips);
     Ok(())
 }
 
@@ -712,17 +710,17 @@ fn full(what: &str) -> Rejected {
     Rejected::Internal(format!("failed to allocate {what}: range is full"))
 }
 
-fn ip_unavailable(ip: &str, why: Unavailable) -> Rejected {
+/// `asked` is the whole list.
+fn ip_unavailable(ip: &str, family: IpFamily, asked: &[String], why: Unavailable) -> Rejected {
     let text = match why {
         Unavailable::OutOfRange => {
-            format!(
-                "the provided IP ({ip}) is not in the valid range. The range of valid IPs is {SERVICE_CIDR}"
-            )
+            let range = service_cidr(family);
+            format!("the provided IP ({ip}) is not in the valid range. The range of valid IPs is {range}")
         }
         _ => "provided IP is already allocated".to_owned(),
     };
     let why = format!("failed to allocate IP {ip}: {text}");
-    Rejected::Invalid(vec![FieldError::invalid("spec.clusterIPs", vec![Value::from(ip)], why)])
+    Rejected::Invalid(vec![FieldError::invalid("spec.clusterIPs", asked.to_vec(), why)])
 }
 
 fn allocate_ports(
@@ -759,21 +757,24 @@ fn allocate_ports(
         port["nodePort"] = number.into();
     }
     if health_check {
-        let number = match service["spec"]["healthCheckNodePort"].as_u64().filter(|number| *number != 0) {
-            None => u64::from(allocations.choose_port(&given, below).map_err(|_| full("a nodePort"))?),
-            Some(number) => {
-                let fits = u16::try_from(number).is_ok_and(|port| allocations.check_port(port, own).is_ok());
-                if !fits {
-                    let why = "provided port is already allocated";
-                    let text = format!("failed to allocate requested HealthCheck NodePort {number}: {why}");
-                    return Err(Rejected::Internal(text));
-                }
-                number
+        let asked = service["spec"]["healthCheckNodePort"].as_u64().filter(|number| *number != 0);
+        let number = match asked {
+            Some(number) => health_check_port(number, own, allocations)?,
+            None => {
+                let chosen = allocations.choose_port(&given, below);
+                u64::from(chosen.map_err(|_| full("a HealthCheck NodePort 0"))?)
             }
         };
         service["spec"]["healthCheckNodePort"] = number.into();
     }
     Ok(())
+}
+
+fn health_check_port(number: u64, own: &Held, allocations: &Allocations) -> Result<u64, Rejected> {
+    let fits = u16::try_from(number).is_ok_and(|port| allocations.check_port(port, own).is_ok());
+    let why = "provided port is already allocated";
+    let refused = || format!("failed to allocate requested HealthCheck NodePort {number}: {why}");
+    if fits { Ok(number) } else { Err(Rejected::Internal(refused())) }
 }
 
 fn port_unavailable(at: usize, number: u64, why: Unavailable) -> Rejected {
