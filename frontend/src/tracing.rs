@@ -6,7 +6,7 @@ use vipscope_shared::predict::cards::{Share, shares_text};
 use vipscope_shared::predict::names::{Destination, NameError, Source};
 use vipscope_shared::predict::{Answer, Question, Reply, ask};
 use vipscope_shared::proxy::{EndpointRow, PortStanding, Via, endpoint_rows};
-use vipscope_shared::scene::{NO_NODE, SourceId, Target};
+use vipscope_shared::scene::{NO_NODE, ServiceStatus, SourceId, Target};
 use vipscope_shared::trace::Verdict;
 
 use crate::view_state::Traced;
@@ -250,6 +250,14 @@ pub fn left_out(state: &ClusterState, answer: &Answer) -> Vec<LeftOut> {
     let rows = rows.iter().filter(|row| !gets(row));
     rows.filter_map(|row| one_left_out(state, service, row, row.ports.get(nth).map(|(_, one)| one)?, via))
         .collect()
+}
+
+/// What is wrong with the Service of a packet that is not delivered, if anything is.
+pub fn service_problem(state: &ClusterState, answer: &Answer) -> Option<Text> {
+    let claim = answer.claim.as_ref()?;
+    let is_delivered = answer.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Deliver);
+    let service = state.services().get(&claim.service).filter(|_| !is_delivered)?;
+    Some(ServiceStatus::of(state, service).problem).filter(|problem| !problem.is_empty())
 }
 
 fn one_left_out(

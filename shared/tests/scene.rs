@@ -326,6 +326,9 @@ fn what_is_refused_stops_at_the_vip() {
         let service = scene.find(&Target::Service(path.service.clone())).unwrap();
         let found = (service.path, &*service.subtitle, path.ends.len());
         assert_eq!(found, (PathRole::Stop, stop, 0), "{to}: {:?}", answer.outcomes[0].reason);
+        let labels: Vec<&str> =
+            scene.edges().iter().map(|edge| &*edge.label).filter(|label| !label.is_empty()).collect();
+        assert_eq!(labels, [stop], "{to}: on the way to the VIP");
         let sender = scene.find(&Target::Node(node.clone())).unwrap();
         assert_eq!(sender.path, PathRole::On);
     }

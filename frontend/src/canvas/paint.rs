@@ -666,7 +666,7 @@ impl Brush<'_> {
         self.ctx.set_line_cap("butt");
     }
 
-    /// The share on an edge, on a ground of its own, where edges have parted.
+    /// The share on an edge, or what stops a packet, on a ground of its own, where edges have parted.
     fn edge_label(&mut self, edge: &Edge, world: Rect) {
         let at = Curve::new(edge.a, edge.b).at(0.72);
         let size = self.px(10.0).clamp(11.0, 22.0);
@@ -677,12 +677,13 @@ impl Brush<'_> {
         if !ground.grown(4.0).intersects(world) {
             return;
         }
+        let stops = edge.endpoints == 0;
         self.path(ground, size * 0.5);
-        self.fill(&self.palette.accent_soft);
+        self.fill(if stops { &self.palette.surface } else { &self.palette.accent_soft });
         self.ctx.fill();
-        self.stroke(&self.palette.accent, 1.0);
+        self.stroke(if stops { &self.palette.bad } else { &self.palette.accent }, 1.0);
         self.ctx.stroke();
-        self.fill(&self.palette.text);
+        self.fill(if stops { &self.palette.bad } else { &self.palette.text });
         let _ = self.ctx.fill_text(&edge.label, at.x - width / 2.0, at.y + size * 0.36);
     }
 }

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use vipscope_shared::scene::Target;
 
+use super::inspector::headline;
 use super::shell::{Shell, shell};
 use crate::canvas::Hover;
 use crate::tracing::End;
@@ -49,10 +50,12 @@ pub fn TraceMenu(at: RwSignal<Option<Hover>>) -> impl IntoView {
     let open = Memo::new(move |_| {
         let hover = at.get()?;
         let ends = ends(shell, &hover.target);
-        (!ends.is_empty()).then_some((hover, ends))
+        let head = shell.store.state(|state| headline(state, &hover.target))?;
+        let title = format!("{} {}", head.kind, head.name);
+        (!ends.is_empty()).then_some((hover, title, ends))
     });
     let body = move || {
-        open.get().map(|(hover, ends)| {
+        open.get().map(|(hover, title, ends)| {
             let one = move |(end, name): (End, String)| {
                 let title = name.clone();
                 let choose = move |_| {
@@ -76,7 +79,7 @@ pub fn TraceMenu(at: RwSignal<Option<Hover>>) -> impl IntoView {
                 <div class="trace-veil" on:pointerdown=move |_| at.set(None)></div>
                 <div class="trace-menu" role="menu" aria-label="Trace" data-testid="trace-menu" node_ref=list
                     style:left=format!("{}px", hover.x) style:top=format!("{}px", hover.y) on:keydown=closes>
-                    <p class="mono faint">{hover.target.to_string()}</p>
+                    <p class="muted">{title}</p>
                     {ends.into_iter().map(one).collect_view()}
                 </div>
             }

@@ -50,7 +50,7 @@ pub fn TraceEnd(end: End) -> impl IntoView {
     let hands = Hands { end, is_open, active, is_left, found };
     focus_when_asked(shell, end, input);
     let problem = Memo::new(move |_| problem(shell, hands));
-    let lists = move || is_open.get() && found.with(|found| !found.best.is_empty());
+    let lists = Memo::new(move |_| is_open.get() && found.with(|found| has_news(found, shell, end)));
     let (placeholder, label) = looks(end);
     let (list_id, error_id) =
         (format!("trace-{}-list", end.as_str()), format!("trace-{}-error", end.as_str()));
@@ -65,7 +65,7 @@ pub fn TraceEnd(end: End) -> impl IntoView {
             <span class="trace-word" aria-hidden="true">{end.as_str()}</span>
             <input node_ref=input data-testid=format!("trace-{}", end.as_str()) class="mono" type="text" autocomplete="off"
                 spellcheck="false" autocapitalize="off" placeholder=placeholder aria-label=label role="combobox"
-                aria-autocomplete="list" aria-controls=list_id.clone() aria-expanded=move || lists().to_string()
+                aria-autocomplete="list" aria-controls=list_id.clone() aria-expanded=move || lists.get().to_string()
                 aria-activedescendant=move || active.get().map(|nth| option_id(end, nth))
                 aria-invalid=move || problem.with(Option::is_some).to_string() aria-describedby=error_id.clone()
                 prop:value=move || shell.draft.with(|draft| draft.text(end).to_owned())
@@ -75,9 +75,14 @@ pub fn TraceEnd(end: End) -> impl IntoView {
                 on:keydown=move |ev| key(shell, &ev, hands)/>
             <PickButton end=end/>
             <p class="trace-error" id=error_id role="status">{move || problem.get()}</p>
-            <Show when=lists><List hands=hands id=list_id.clone()/></Show>
+            <Show when=move || lists.get()><List hands=hands id=list_id.clone()/></Show>
         </div>
     }
+}
+
+/// More than what stands there already.
+fn has_news(found: &Suggestions, shell: Shell, end: End) -> bool {
+    shell.draft.with(|draft| found.best.iter().any(|one| one.text != draft.text(end)))
 }
 
 fn option_id(end: End, nth: usize) -> String {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
+use vipscope_shared::model::Text;
 use vipscope_shared::predict::cards::{Card, Share, Story, shares_text};
 use vipscope_shared::predict::{Answer, Reply};
 use vipscope_shared::trace::Verdict;
@@ -11,7 +12,7 @@ use super::links::{TargetLink, pod_link};
 use super::shell::shell;
 use super::trace_modes::Modes;
 use super::trace_run::{TraceRun, trace_run};
-use crate::tracing::{LeftOut, Run, left_out};
+use crate::tracing::{LeftOut, Run, left_out, service_problem};
 use crate::ui::{Copy, Icon, IconView, Mark, MarkView};
 use crate::view_state::{Telling, Traced};
 use crate::words;
@@ -139,18 +140,18 @@ fn verdict(answer: &Answer) -> AnyView {
 fn Answers(trace: TraceRun) -> impl IntoView {
     let shell = shell();
     let telling = Memo::new(move |_| shell.trace.with(|one| one.as_ref().map(|one| one.telling)));
-    let others = Memo::new(move |_| {
-        trace
-            .answer
-            .with(|answer| answer.as_ref().map(|answer| shell.store.state(|state| left_out(state, answer))))
+    let why_not = Memo::new(move |_| {
+        let read = |answer: &Answer| {
+            shell.store.state(|state| WhyNot {
+                others: left_out(state, answer),
+                problem: service_problem(state, answer),
+            })
+        };
+        trace.answer.with(|answer| answer.as_ref().map(read)).unwrap_or_default()
     });
     let body = move || match telling.get() {
         Some(Telling::Modes) => view! { <Modes/> }.into_any(),
-        _ => trace
-            .answer
-            .get()
-            .map(|answer| steps(&answer.story(), others.get().unwrap_or_default()))
-            .into_any(),
+        _ => trace.answer.get().map(|answer| steps(&answer.story(), why_not.get())).into_any(),
     };
     view! {
         <Tabs trace=trace/>
@@ -222,7 +223,15 @@ fn tab_name(answer: &Answer) -> String {
     format!("{port}{} {}", words::socket(packet.destination, packet.port), packet.protocol.lower())
 }
 
-fn steps(story: &Story, others: Vec<LeftOut>) -> AnyView {
+/// What speaks against other endpoints.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct WhyNot {
+    others: Vec<LeftOut>,
+    /// Of the Service, if nothing is delivered.
+    problem: Option<Text>,
+}
+
+fn steps(story: &Story, WhyNot { others, problem }: WhyNot) -> AnyView {
     let cards = story.cards.iter().enumerate().map(|(nth, card)| step(nth + 1, card)).collect_view();
     let mark = verdict_mark(story.verdict);
     let condition = story.condition.clone().map(|text| view! { <p class="step-what">{text}</p> });
@@ -233,6 +242,7 @@ fn steps(story: &Story, others: Vec<LeftOut>) -> AnyView {
                 <span class="step-place">"verdict"</span>
                 <b><MarkView mark=mark label=""/>{story.verdict.as_str()}</b>
                 <p class="step-why">{story.reason.clone()}</p>
+                {problem.map(|problem| view! { <p class="step-what">{format!("The Service: {problem}")}</p> })}
                 {condition}
             </li>
         </ol>

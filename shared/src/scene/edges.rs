@@ -42,7 +42,7 @@ pub struct Edge {
     /// It belongs to what is in focus.
     pub focused: bool,
     pub path: PathRole,
-    /// The exact share, on the way of a traced packet; else empty.
+    /// On the way of a traced packet: the exact share, or before the VIP what stops it there; else empty.
     pub label: Text,
 }
 
@@ -220,7 +220,7 @@ impl Draft<'_> {
                     role => role == PathRole::On,
                 },
                 path: role,
-                label: Text::default(),
+                label: self.stop(role),
                 from,
                 to: to.clone(),
                 service: key.clone(),
@@ -289,6 +289,12 @@ impl Draft<'_> {
             Some(path) if is_on(path) => PathRole::On,
             Some(_) => PathRole::Off,
         }
+    }
+
+    /// What becomes of a packet that no endpoint gets.
+    fn stop(&self, role: PathRole) -> Text {
+        let path = self.focus.path.as_ref().filter(|_| role == PathRole::On);
+        path.map(|path| path.stop.clone()).unwrap_or_default()
     }
 
     /// What the shares of a Service rest on.
