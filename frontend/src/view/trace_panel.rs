@@ -17,8 +17,10 @@ use crate::ui::{Copy, Icon, IconView, Mark, MarkView};
 use crate::view_state::{Telling, Traced};
 use crate::words;
 
-/// Endpoints named in the card of a choice, and of those left out; the rest is counted.
+/// Endpoints named of those left out; the rest is counted.
 const NAMED: usize = 6;
+/// The same in the card of a choice: it must stay low.
+const CHOSEN: usize = 4;
 
 /// The panel; nothing while nothing is traced.
 #[component]
@@ -287,8 +289,9 @@ fn shares(shares: &[Share]) -> AnyView {
         };
         view! { <li>{name}<span class="muted">{note}</span></li> }
     };
-    let named = shares.iter().take(NAMED).map(one).collect_view();
-    let more = shares.len().saturating_sub(NAMED);
+    let shown = if shares.len() > CHOSEN { CHOSEN - 1 } else { shares.len() };
+    let named = shares.iter().take(shown).map(one).collect_view();
+    let more = shares.len() - shown;
     let more = (more > 0).then(|| view! { <li class="muted">{format!("and {more} more")}</li> });
     view! {
         <span class="step-shares mono" data-testid="trace-shares">{shares_text(shares)}</span>

@@ -33,10 +33,12 @@ async fn bench() -> Result<()> {
 }
 
 /// What pictures are taken of: a name, the URL's query, and what is there once the view is.
-const VIEWS: [(&str, &str, &str); 3] = [
+const VIEWS: [(&str, &str, &str); 5] = [
     ("map", "", "[data-target^=\"svc/\"]"),
     ("rules-nftables", "?sel=svc/shop/web&tab=rules&mode=nftables", "[data-part^=\"chain external-\"]"),
     ("rules", "?sel=svc/shop/cart:http&tab=rules", "[data-part^=\"nat/KUBE-SEP-\"]"),
+    ("trace", "?from=node/node-a&to=svc/shop/catalog:http&sel=svc/shop/catalog&tab=rules", "[data-path=on]"),
+    ("trace-modes", "?from=external&to=svc/shop/web&answer=3&compare=1", "[data-testid=trace-modes]"),
 ];
 
 async fn screenshots(directory: &Path) -> Result<()> {
