@@ -12,7 +12,7 @@ use crate::run::{serve_arguments, value_of};
 use crate::tools;
 
 /// Where `trunk serve` listens.
-const TRUNK: &str = "127.0.0.1:7412";
+const TRUNK: &str = "127.0.0.1:8080";
 
 /// Runs both until one of them ends.
 pub(crate) fn dev(project: &Project, serve: &[String]) -> Result<ExitCode> {
@@ -40,7 +40,7 @@ fn backend(project: &Project, serve: &[String]) -> Command {
 }
 
 fn trunk(project: &Project) -> Command {
-    let (address, port) = TRUNK.split_once(':').unwrap_or((TRUNK, "7412"));
+    let (address, port) = TRUNK.split_once(':').unwrap_or((TRUNK, "8080"));
     let mut command = project.command("trunk");
     command.args(["serve", "--address", address, "--port", port]);
     command
