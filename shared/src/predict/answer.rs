@@ -98,7 +98,76 @@ pub struct StepView {
     pub matched: String,
     /// What it did; `None` if the step was read from JSON.
     #[serde(skip)]
-    pub kind: Option<Effect>,
+    pub kind: Option<StepKind>,
+}
+
+/// What a step does, whatever chain or address it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepKind {
+    /// On to another chain.
+    Match,
+    /// On to one of several chains.
+    Choice,
+    Return,
+    Mark,
+    Unmark,
+    Dnat,
+    /// IPVS sends it to a real server, or has none.
+    Ipvs,
+    Redirect,
+    /// The proxy process connects to an endpoint, or has none.
+    Proxy,
+    Masquerade,
+    Accept,
+    Drop,
+    Reject,
+    Pass,
+    Unknown,
+}
+
+impl From<Effect> for StepKind {
+    fn from(effect: Effect) -> StepKind {
+        match effect {
+            Effect::Jump(_) => StepKind::Match,
+            Effect::Choose { .. } => StepKind::Choice,
+            Effect::Return => StepKind::Return,
+            Effect::Mark => StepKind::Mark,
+            Effect::Unmark => StepKind::Unmark,
+            Effect::Dnat { .. } => StepKind::Dnat,
+            Effect::Schedule { .. } | Effect::NoRealServer => StepKind::Ipvs,
+            Effect::Redirect(_) => StepKind::Redirect,
+            Effect::Proxy { .. } | Effect::NoEndpoint => StepKind::Proxy,
+            Effect::Masquerade => StepKind::Masquerade,
+            Effect::Accept => StepKind::Accept,
+            Effect::Drop | Effect::Martian => StepKind::Drop,
+            Effect::Reject => StepKind::Reject,
+            Effect::Pass => StepKind::Pass,
+            Effect::Unknown => StepKind::Unknown,
+        }
+    }
+}
+
+impl StepKind {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StepKind::Match => "match",
+            StepKind::Choice => "choice",
+            StepKind::Return => "return",
+            StepKind::Mark => "mark",
+            StepKind::Unmark => "unmark",
+            StepKind::Dnat => "DNAT",
+            StepKind::Ipvs => "IPVS",
+            StepKind::Redirect => "redirect",
+            StepKind::Proxy => "proxy",
+            StepKind::Masquerade => "masquerade",
+            StepKind::Accept => "accept",
+            StepKind::Drop => "drop",
+            StepKind::Reject => "reject",
+            StepKind::Pass => "pass",
+            StepKind::Unknown => "unknown",
+        }
+    }
 }
 
 mod key_text {
@@ -201,7 +270,7 @@ impl Predictor {
         let element = place.and_then(|place| program.element(place, &keys(packet)));
         StepView {
             matched: self.matched(place, element.as_ref()),
-            kind: Some(step.effect),
+            kind: Some(step.effect.into()),
             hook: step.hook.as_str().to_owned(),
             table: place.map_or("", |place| program.table_of(place.chain)).to_owned(),
             chain: place.map_or("", |place| program.chain_name(place.chain)).to_owned(),

@@ -6,10 +6,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Answer, OutcomeView, StepView};
+use super::{Answer, OutcomeView, StepKind, StepView};
 use crate::model::Key;
 use crate::proxy::reading::LineId;
-use crate::trace::{Effect, Fraction, Verdict};
+use crate::trace::{Fraction, Verdict};
 
 /// Lines of more outcomes than this are not named: nobody could tell them apart.
 const LIT_OUTCOMES: usize = 24;
@@ -194,9 +194,9 @@ impl Answer {
         lines.sort_unstable();
         lines.dedup();
         let effect = match chosen.kind {
-            Some(Effect::Dnat { .. }) => "DNAT to the one that is chosen",
-            Some(Effect::Schedule { .. }) => "IPVS sends it to the one that is chosen",
-            Some(Effect::Proxy { .. }) => "kube-proxy connects to the one that is chosen",
+            Some(StepKind::Dnat) => "DNAT to the one that is chosen",
+            Some(StepKind::Ipvs) => "IPVS sends it to the one that is chosen",
+            Some(StepKind::Proxy) => "kube-proxy connects to the one that is chosen",
             _ => "on to the one that is chosen",
         };
         Card {
@@ -212,8 +212,8 @@ impl Answer {
 
 /// The step only says which endpoint is meant: the card of the choice says it for all of them.
 fn is_way_on(step: &StepView) -> bool {
-    use Effect::{Choose, Dnat, Jump, Proxy, Schedule};
-    matches!(step.kind, Some(Choose { .. } | Jump(_) | Dnat { .. } | Schedule { .. } | Proxy { .. }))
+    use StepKind::{Choice, Dnat, Ipvs, Match, Proxy};
+    matches!(step.kind, Some(Choice | Match | Dnat | Ipvs | Proxy))
 }
 
 /// The verdict of a packet that is not delivered, in a few words.
@@ -255,19 +255,24 @@ fn folded(steps: &[StepView]) -> Vec<Card> {
         chains.append(&mut card.chains);
         chains.dedup();
         lines.append(&mut card.lines);
+        lines.dedup();
         cards.push(Card { chains, lines, ..card });
     }
     cards
 }
 
-/// Every packet that comes here goes on alike.
+/// Every packet that comes here goes on alike, or the step after it says what it was for.
 fn decides_nothing(step: &StepView) -> bool {
-    step.matched.is_empty() && matches!(step.kind, Some(Effect::Jump(_) | Effect::Unmark))
+    match step.kind {
+        Some(StepKind::Match) => step.matched.is_empty(),
+        kind => kind == Some(StepKind::Unmark),
+    }
 }
 
 /// The step is what the chain does to all that come to it, and the card before it says which packets those are.
 fn belongs(before: &Card, step: &StepView) -> bool {
-    let acts = matches!(step.kind, Some(Effect::Mark | Effect::Reject | Effect::Drop | Effect::Masquerade));
+    use StepKind::{Drop, Mark, Masquerade, Reject};
+    let acts = matches!(step.kind, Some(Mark | Reject | Drop | Masquerade));
     acts && step.matched.is_empty()
         && before.title == "match"
         && before.hook == step.hook
@@ -276,39 +281,19 @@ fn belongs(before: &Card, step: &StepView) -> bool {
 
 fn card(step: &StepView) -> Card {
     let actor = match step.kind {
-        Some(Effect::Schedule { .. } | Effect::NoRealServer) => "IPVS",
-        Some(Effect::Proxy { .. } | Effect::NoEndpoint) => "kube-proxy",
+        Some(StepKind::Ipvs) => "IPVS",
+        Some(StepKind::Proxy) => "kube-proxy",
         _ => "",
     };
     let table = if step.table.is_empty() { actor } else { &step.table };
     Card {
         hook: step.hook.clone(),
         table: table.to_owned(),
-        title: step.kind.map_or("step", title),
+        title: step.kind.map_or("step", StepKind::as_str),
         chains: if step.chain.is_empty() { Vec::new() } else { vec![step.chain.clone()] },
         matched: step.matched.clone(),
         effect: step.effect.clone(),
         shares: Vec::new(),
         lines: step.lines(),
-    }
-}
-
-fn title(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Jump(_) => "match",
-        Effect::Choose { .. } => "choice",
-        Effect::Return => "return",
-        Effect::Mark => "mark",
-        Effect::Unmark => "unmark",
-        Effect::Dnat { .. } => "DNAT",
-        Effect::Schedule { .. } | Effect::NoRealServer => "IPVS",
-        Effect::Redirect(_) => "redirect",
-        Effect::Proxy { .. } | Effect::NoEndpoint => "proxy",
-        Effect::Masquerade => "masquerade",
-        Effect::Accept => "accept",
-        Effect::Drop | Effect::Martian => "drop",
-        Effect::Reject => "reject",
-        Effect::Pass => "pass",
-        Effect::Unknown => "unknown",
     }
 }

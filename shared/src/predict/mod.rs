@@ -18,7 +18,7 @@ use crate::proxy::ports::{PortInfo, cluster_ip, port_infos, port_infos_of};
 use crate::proxy::{self, Rules, userspace};
 use crate::trace::{HostView, Origin, Packet, PodLink, Program, ProxySocket, Trace};
 
-pub use answer::{Answer, Basis, Claim, OutcomeView, PacketView, StepView};
+pub use answer::{Answer, Basis, Claim, OutcomeView, PacketView, StepKind, StepView};
 pub use ask::{AskError, Question, Reply, Resolution, ask};
 
 /// Rules of one node, one family and one mode, ready to be asked.
