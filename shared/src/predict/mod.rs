@@ -117,10 +117,10 @@ impl Predictor {
     }
 }
 
-/// Every address by which the Service is reached, but for nodes' own.
+/// Every VIP of the Service; none if kube-proxy makes no rules for it.
 fn addresses(service: &Service) -> impl Iterator<Item = IpAddr> {
-    let own: &[IpAddr] = if service.is_proxied() { service.cluster_ip.ips() } else { &[] };
-    own.iter().copied().chain(service.outside_ips().filter(|_| service.is_proxied()))
+    let all = service.cluster_ip.ips().iter().copied().chain(service.outside_ips());
+    all.filter(|_| service.is_proxied())
 }
 
 /// The addresses of ipvs mode's dummy interface: of all Services, whichever rules are asked for.

@@ -316,12 +316,6 @@ impl Program {
         self.chains.get(chain as usize).map_or("", |code| &code.name)
     }
 
-    /// The number of a chain, by table and name.
-    pub fn find_chain(&self, table: &str, chain: &str) -> Option<u32> {
-        let is_it = |number: &u32| self.chain_name(*number) == chain && self.table_of(*number) == table;
-        (0..self.chains.len() as u32).find(is_it)
-    }
-
     /// The rule as its tool writes it; empty where there is none.
     pub fn rule_text(&self, place: Place) -> String {
         let Some(code) = self.chains.get(place.chain as usize) else { return String::new() };
