@@ -3,7 +3,10 @@
 use leptos::prelude::*;
 
 use crate::api;
-use crate::view::{Footer, Inspector, KeysHelp, Rail, Shell, Stage, TopBar, TraceRun, bind_keys};
+use crate::view::{
+    FindingsRun, Footer, Inspector, KeysHelp, OpenFile, Opening, Rail, Shell, Stage, TopBar, TraceRun,
+    bind_keys,
+};
 use crate::view_state::Chrome;
 
 /// The dashboard.
@@ -12,6 +15,8 @@ pub fn App() -> impl IntoView {
     let shell = Shell::start();
     provide_context(shell);
     provide_context(TraceRun::start(shell));
+    provide_context(FindingsRun::start(shell));
+    provide_context(Opening::new());
     api::start(shell.store);
     api::watch_wakeups(shell.store);
     bind_keys(shell);
@@ -29,6 +34,7 @@ pub fn App() -> impl IntoView {
                 <Footer/>
             </Show>
             <KeysHelp/>
+            <OpenFile/>
         </div>
     }
 }

@@ -6,9 +6,12 @@
 
 pub mod api;
 mod app;
+pub mod asked;
 pub mod canvas;
 pub mod changes;
 pub mod complete;
+pub mod findings;
+pub mod open_file;
 pub mod search;
 pub mod store;
 pub mod tracing;

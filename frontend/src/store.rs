@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use futures::future::AbortHandle;
 use jiff::{SignedDuration, Timestamp};
 use leptos::prelude::*;
 use vipscope_shared::api::{ClusterInfo, SnapshotResponse, StreamMessage};
@@ -15,6 +16,7 @@ use vipscope_shared::model::ClusterState;
 
 use crate::api::Connection;
 use crate::changes::{RecentChange, describe};
+use crate::open_file::Opened;
 
 /// How many recent changes are kept.
 pub const RECENT_CHANGES: usize = 200;
@@ -28,6 +30,8 @@ pub struct StoreState {
     pub revision: Option<Revision>,
     /// The newest last.
     pub recent: VecDeque<RecentChange>,
+    /// The file that is shown instead of what the backend knows.
+    pub opened: Option<Arc<Opened>>,
     /// A heartbeat told of this revision number before its delta came.
     announced: Option<u64>,
 }
@@ -61,6 +65,12 @@ impl StoreState {
         self.state = response.snapshot.state;
         self.revision = Some(response.snapshot.revision);
         self.announced = None;
+    }
+
+    /// Shows a file instead: nothing of what was there before stays.
+    pub fn open(&mut self, opened: Opened, response: SnapshotResponse) {
+        *self = StoreState { opened: Some(Arc::new(opened)), ..StoreState::default() };
+        self.reset(response);
     }
 
     /// Takes one message of the stream.
@@ -152,6 +162,8 @@ pub struct Store {
     connection: RwSignal<Connection>,
     repaint: StoredValue<bool>,
     retry: StoredValue<u64>,
+    /// Ends the connection to the backend.
+    feed: StoredValue<Option<AbortHandle>>,
 }
 
 impl Store {
@@ -162,6 +174,7 @@ impl Store {
             connection: RwSignal::new(Connection::Connecting { attempt: 1, problem: None }),
             repaint: StoredValue::new(false),
             retry: StoredValue::new(0),
+            feed: StoredValue::new(None),
         }
     }
 
@@ -222,6 +235,28 @@ impl Store {
         self.hear(response.snapshot.time);
         self.data.update_untracked(|data| data.reset(response));
         self.schedule_repaint();
+    }
+
+    /// See [`StoreState::open`]; the clock is ours from now on.
+    pub(crate) fn open(&self, opened: Opened, response: SnapshotResponse) {
+        self.clock.set(Clock::default());
+        self.data.update_untracked(|data| data.open(opened, response));
+        self.set_connection(Connection::Live);
+        self.schedule_repaint();
+    }
+
+    /// Back to knowing nothing, before a connection is made.
+    pub(crate) fn clear(&self) {
+        self.clock.set(Clock::default());
+        self.set_connection(Connection::Connecting { attempt: 1, problem: None });
+        self.data.set(StoreState::default());
+    }
+
+    /// Exchanges the handle that ends the connection.
+    pub(crate) fn set_feed(&self, feed: Option<AbortHandle>) -> Option<AbortHandle> {
+        let old = self.feed.get_value();
+        self.feed.set_value(feed);
+        old
     }
 
     pub(crate) fn receive(&self, message: &StreamMessage) -> Received {

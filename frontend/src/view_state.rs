@@ -11,7 +11,9 @@ use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 
+use crate::asked::Asked;
 use crate::canvas::Theme;
+use crate::findings::Filter;
 
 /// The screens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,18 +22,21 @@ pub enum Screen {
     Map,
     Table,
     Nodes,
+    Findings,
     /// Only while the source is the sandbox.
     Sandbox,
 }
 
 impl Screen {
-    pub const ALL: [Screen; 4] = [Screen::Map, Screen::Table, Screen::Nodes, Screen::Sandbox];
+    pub const ALL: [Screen; 5] =
+        [Screen::Map, Screen::Table, Screen::Nodes, Screen::Findings, Screen::Sandbox];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Screen::Map => "map",
             Screen::Table => "table",
             Screen::Nodes => "nodes",
+            Screen::Findings => "findings",
             Screen::Sandbox => "sandbox",
         }
     }
@@ -42,19 +47,34 @@ impl Screen {
 pub enum Tab {
     Summary,
     Endpoints,
+    Ladder,
     Rules,
+    Dns,
+    Findings,
     Details,
     Changes,
 }
 
 impl Tab {
-    pub const ALL: [Tab; 5] = [Tab::Summary, Tab::Endpoints, Tab::Rules, Tab::Details, Tab::Changes];
+    pub const ALL: [Tab; 8] = [
+        Tab::Summary,
+        Tab::Endpoints,
+        Tab::Ladder,
+        Tab::Rules,
+        Tab::Dns,
+        Tab::Findings,
+        Tab::Details,
+        Tab::Changes,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Tab::Summary => "summary",
             Tab::Endpoints => "endpoints",
+            Tab::Ladder => "ladder",
             Tab::Rules => "rules",
+            Tab::Dns => "dns",
+            Tab::Findings => "findings",
             Tab::Details => "details",
             Tab::Changes => "changes",
         }
@@ -160,6 +180,10 @@ pub struct ViewState {
     /// On which node, in which mode and family rules are shown.
     pub rules: Wanted,
     pub trace: Option<Traced>,
+    /// Which findings are listed.
+    pub findings: Filter,
+    /// What the Ladder and DNS tabs are asked.
+    pub asked: Asked,
     pub query: String,
 }
 
@@ -170,7 +194,10 @@ impl ViewState {
         let mut trace = Parts::default();
         for pair in search.trim_start_matches('?').split('&') {
             let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
-            if !trace.read(name, &decode(raw)) {
+            let value = decode(raw);
+            let is_read =
+                trace.read(name, &value) || view.findings.read(name, &value) || view.asked.read(name, &value);
+            if !is_read {
                 view.read(name, raw);
             }
         }
@@ -216,6 +243,8 @@ impl ViewState {
         if let Some(trace) = &self.trace {
             trace.print(&mut pairs);
         }
+        let own = self.findings.print().into_iter().chain(self.asked.print());
+        pairs.extend(own.map(|(name, value)| (name, encode(&value))));
         pairs.extend(self.camera.map(|camera| ("cam", print_camera(camera))));
         pairs.extend(self.theme.map(|theme| ("theme", theme_name(theme).to_owned())));
         if !self.query.is_empty() {

@@ -1,9 +1,13 @@
 //! The URL: what it says is shown, what is shown is what it says.
 
+use vipscope_frontend::asked::Asked;
 use vipscope_frontend::canvas::Theme;
+use vipscope_frontend::findings::{Filter, Suppressed};
 use vipscope_frontend::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState};
+use vipscope_shared::diagnose::Severity;
 use vipscope_shared::model::{IpFamily, Key, Protocol, ProxyMode};
 use vipscope_shared::predict::names::{Destination, Source};
+use vipscope_shared::proxy::Via;
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -30,6 +34,20 @@ fn example() -> ViewState {
             answer: 2,
             ..traced("pod/shop/web-0", "svc/shop/cart:http")
         }),
+        findings: Filter {
+            severities: [Severity::Info, Severity::Error].into(),
+            code: "SVC012".parse().ok(),
+            about: Some(Target::Pod(Key::new("shop", "web-0"))),
+            text: "a & b".to_owned(),
+            suppressed: Suppressed::Shown,
+        },
+        asked: Asked {
+            pod: Some(Key::new("shop", "cart-x")),
+            node: Some("node c".into()),
+            via: Via::External,
+            name: "cart.shop".to_owned(),
+            asker: Some(Key::new("edge", "web-1")),
+        },
         query: "app=web & more/ü".to_owned(),
     }
 }
@@ -53,6 +71,8 @@ fn prints_what_a_reader_can_read() {
         text,
         "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&node=node%20a&mode=ipvs&family=ipv6\
          &from=pod/shop/web-0&to=svc/shop/cart:http&protocol=udp&via=node%20b&via-mode=nftables&compare=1&answer=3\
+         &severity=info.error&check=SVC012&about=pod/shop/web-0&find=a%20%26%20b&suppressed=1\
+         &why=shop/cart-x&why-node=node%20c&why-via=outside&lookup=cart.shop&asker=edge/web-1\
          &cam=-12.5,40,1.25&theme=dark&q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
     );
 }
@@ -94,6 +114,13 @@ fn parse_undoes_print() {
         let trace = Traced { protocol: Some(protocol), ..traced("external", "10.96.0.1:443") };
         views.push(ViewState { trace: Some(trace), ..ViewState::default() });
     }
+    for severities in [vec![], vec![Severity::Info], Severity::ALL.to_vec()] {
+        let findings = Filter { severities: severities.into_iter().collect(), ..Filter::default() };
+        views.push(ViewState { findings, screen: Screen::Findings, ..ViewState::default() });
+    }
+    for tab in Tab::ALL {
+        views.push(ViewState { tab: Some(tab), ..ViewState::default() });
+    }
     for view in views {
         let text = view.print();
         assert_eq!(ViewState::parse(&text), view, "{text}");
@@ -130,6 +157,14 @@ fn nonsense_is_left_out() {
         "from=somewhere&to=svc/shop/cart",
         "from=external&to=cart",
         "protocol=icmp&via=node-a&via-mode=nftables&compare=1&answer=2",
+        "severity=loud",
+        "check=SVC999",
+        "about=nothing",
+        "suppressed=yes",
+        "why=web-0",
+        "why=a/b/c",
+        "why-node=",
+        "asker=/x",
         "unknown=1",
         "&&&",
         "=",

@@ -18,3 +18,5 @@ pub mod proxy;
 pub mod scene;
 pub mod synthetic;
 pub mod trace;
+pub mod traffic;
+pub mod whatif;

@@ -7,7 +7,7 @@ mod connection;
 pub mod sandbox;
 
 use futures::StreamExt;
-use futures::future::{Either, select};
+use futures::future::{Either, abortable, select};
 use gloo_net::http::Request;
 use gloo_net::websocket::{Message, WebSocketError, futures::WebSocket};
 use gloo_timers::future::TimeoutFuture;
@@ -16,6 +16,7 @@ use vipscope_shared::delta::Revision;
 
 pub use connection::{Connection, Ending, Patience, SILENCE_MS, backoff_ms};
 
+use crate::open_file::Opened;
 use crate::store::{Received, Store};
 
 /// Longest time to wait for a snapshot.
@@ -23,9 +24,28 @@ const SNAPSHOT_MS: u32 = 60_000;
 /// Longest time for which `retry now` and `online` go unnoticed while waiting.
 const WAIT_STEP_MS: u32 = 250;
 
-/// Keeps the store in step with the backend for as long as the page lives.
+/// Keeps the store in step with the backend until a file is opened instead.
 pub fn start(store: Store) {
-    leptos::task::spawn_local(run(store));
+    let (feed, handle) = abortable(run(store));
+    store.set_feed(Some(handle));
+    leptos::task::spawn_local(async move {
+        // Aborted by whoever opens a file.
+        let _ = feed.await;
+    });
+}
+
+/// Shows a file instead of the backend's cluster. The connection is closed, and the backend hears nothing of it.
+pub fn open_file(store: Store, opened: Opened, response: SnapshotResponse) {
+    if let Some(feed) = store.set_feed(None) {
+        feed.abort();
+    }
+    store.open(opened, response);
+}
+
+/// Closes the file and connects to the backend again.
+pub fn go_live(store: Store) {
+    store.clear();
+    start(store);
 }
 
 async fn run(store: Store) {

@@ -4,6 +4,7 @@ use leptos::ev::{self, KeyboardEvent};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+use super::open_file::{Opening, opening};
 use super::shell::{Shell, shell};
 use super::trace_bar::is_wide;
 use crate::canvas::zoom_by;
@@ -11,7 +12,7 @@ use crate::tracing::End;
 use crate::ui::{Icon, IconView};
 use crate::view_state::Screen;
 
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 13] = [
     ("/", "Search (also Ctrl+K, ⌘K)"),
     ("t", "Trace a packet: from, to, ⏎"),
     ("Esc", "Close what is open: menus, the trace, then the selection"),
@@ -22,13 +23,16 @@ const KEYS: [(&str, &str); 11] = [
     ("m", "Map"),
     ("s", "Services as a table"),
     ("n", "Nodes"),
+    ("f", "Findings"),
+    ("o", "Open a file of objects, in this browser only"),
     ("d", "Light or dark"),
 ];
 
 /// Listens for as long as the page lives.
 pub fn bind_keys(shell: Shell) {
+    let opening = opening();
     let handle = window_event_listener(ev::keydown, move |ev| {
-        if handle_key(shell, &ev) {
+        if handle_key(shell, opening, &ev) {
             ev.prevent_default();
         }
     });
@@ -48,7 +52,7 @@ pub fn bind_keys(shell: Shell) {
 const POPOVERS: &str = "details.menu[open], details.cluster[open]";
 
 /// True if the key was ours.
-fn handle_key(shell: Shell, ev: &KeyboardEvent) -> bool {
+fn handle_key(shell: Shell, opening: Opening, ev: &KeyboardEvent) -> bool {
     let key = ev.key();
     if (ev.ctrl_key() || ev.meta_key()) && key.eq_ignore_ascii_case("k") {
         shell.search_open.set(true);
@@ -67,6 +71,8 @@ fn handle_key(shell: Shell, ev: &KeyboardEvent) -> bool {
         "m" => shell.screen.set(Screen::Map),
         "s" => shell.screen.set(Screen::Table),
         "n" => shell.screen.set(Screen::Nodes),
+        "f" => shell.screen.set(Screen::Findings),
+        "o" => opening.ask(),
         "t" => shell.ask_end(End::From),
         "d" => shell.toggle_theme(),
         _ => return false,

@@ -1,5 +1,6 @@
 //! The screens and panels, one file each. They read the store and the view state, and write the view state only.
 
+mod findings;
 mod footer;
 mod inspector;
 mod keys;
@@ -7,6 +8,7 @@ mod links;
 mod map;
 mod nodes;
 mod notices;
+mod open_file;
 mod rail;
 mod sandbox;
 mod search_box;
@@ -22,9 +24,11 @@ mod trace_modes;
 mod trace_panel;
 mod trace_run;
 
+pub use findings::FindingsRun;
 pub use footer::Footer;
 pub use inspector::Inspector;
 pub use keys::{KeysHelp, bind_keys};
+pub use open_file::{OpenFile, Opening};
 pub use rail::Rail;
 pub use shell::{Shell, shell};
 pub use stage::Stage;

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use vipscope_shared::model::{ClusterState, Freshness};
 
+use super::open_file::OpenFileButton;
 use super::shell::shell;
 use crate::api::Connection;
 use crate::ui::clock_seconds;
@@ -47,7 +48,10 @@ pub fn Notices() -> impl IntoView {
         <div class="notices" data-testid="notices">
             {move || notices.get().into_iter().map(one).collect_view()}
             <Show when=move || matches!(shell.store.connection(), Connection::Disconnected { .. })>
-                <button type="button" class="btn" on:click=move |_| shell.store.retry_now()>"Try again now"</button>
+                <div class="notice-buttons">
+                    <OpenFileButton label="Open a file…"/>
+                    <button type="button" class="btn" on:click=move |_| shell.store.retry_now()>"Try again now"</button>
+                </div>
             </Show>
         </div>
     }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::findings::FindingsBadge;
 use super::sandbox::is_sandbox;
 use super::shell::shell;
 use crate::ui::{Icon, IconView};
@@ -12,6 +13,7 @@ fn looks(screen: Screen) -> (Icon, &'static str) {
         Screen::Map => (Icon::Map, "Map"),
         Screen::Table => (Icon::Table, "Services"),
         Screen::Nodes => (Icon::Nodes, "Nodes"),
+        Screen::Findings => (Icon::Flag, "Findings"),
         Screen::Sandbox => (Icon::Sandbox, "Sandbox"),
     }
 }
@@ -30,6 +32,7 @@ pub fn Rail() -> impl IntoView {
                     on:click=move |_| shell.screen.set(screen)>
                     <IconView icon=icon/>
                     <span class="rail-name">{name}</span>
+                    {(screen == Screen::Findings).then(|| view! { <FindingsBadge/> })}
                 </button>
             </Show>
         }

@@ -14,7 +14,9 @@ use vipscope_shared::predict::names::Destination;
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 
+use crate::asked::Asked;
 use crate::canvas::{Hover, Theme};
+use crate::findings::Filter;
 use crate::store::Store;
 use crate::tracing::End;
 use crate::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState, theme, theme_name};
@@ -98,6 +100,10 @@ pub struct Shell {
     pub trace_focus: RwSignal<Option<End>>,
     /// Whether what is wrong in the trace bar is said, though nobody has left the field.
     pub trace_tried: RwSignal<bool>,
+    /// Which findings are listed.
+    pub findings: RwSignal<Filter>,
+    /// What the Ladder and DNS tabs are asked.
+    pub asked: RwSignal<Asked>,
     pub query: RwSignal<String>,
     pub chrome: RwSignal<Chrome>,
     pub search_open: RwSignal<bool>,
@@ -143,6 +149,8 @@ impl Shell {
             trace_open: RwSignal::new(false),
             trace_focus: RwSignal::new(None),
             trace_tried: RwSignal::new(false),
+            findings: RwSignal::new(view.findings),
+            asked: RwSignal::new(view.asked),
             query: RwSignal::new(view.query),
             chrome: RwSignal::new(view.chrome),
             search_open: RwSignal::new(false),
@@ -159,6 +167,10 @@ impl Shell {
         let same = self.selected.with_untracked(|selected| kind_of(selected) == kind_of(&target));
         if !same {
             self.tab.set(None);
+        }
+        if self.selected.with_untracked(|selected| whole(selected) != whole(&target)) {
+            // The pod of another Service's ladder is no question here.
+            self.asked.set(Asked::default());
         }
         self.selected.set(target);
     }
@@ -192,6 +204,8 @@ impl Shell {
             tab: self.tab.get(),
             rules: self.rules.get(),
             trace: self.trace.get(),
+            findings: self.findings.get(),
+            asked: self.asked.get(),
             query: self.query.get(),
         }
     }
@@ -209,6 +223,8 @@ impl Shell {
             self.draft.set(Draft::of(traced));
         }
         self.trace.set(view.trace);
+        self.findings.set(view.findings);
+        self.asked.set(view.asked);
         self.query.set(view.query);
     }
 
@@ -333,6 +349,14 @@ fn url_of(view: &ViewState) -> String {
 
 fn stored_theme() -> Option<Theme> {
     theme(&window().local_storage().ok()??.get_item(THEME_KEY).ok()??)
+}
+
+/// The Service of a port, and everything else as it is.
+fn whole(target: &Option<Target>) -> Option<Target> {
+    match target {
+        Some(Target::Port(service, _)) => Some(Target::Service(service.clone())),
+        other => other.clone(),
+    }
 }
 
 /// Selections of one kind share their tabs.

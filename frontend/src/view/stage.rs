@@ -3,9 +3,11 @@
 use leptos::prelude::*;
 use vipscope_shared::model::Kind;
 
+use super::findings::FindingsScreen;
 use super::map::MapScreen;
 use super::nodes::NodesScreen;
 use super::notices::Notices;
+use super::open_file::{FileNotice, OpenFileButton};
 use super::sandbox::SandboxScreen;
 use super::shell::shell;
 use super::table::TableScreen;
@@ -38,7 +40,9 @@ pub fn Stage() -> impl IntoView {
             let empty = state.services().is_empty();
             let settled = state.sources().get(&Kind::Service).is_none_or(|s| s.freshness.is_settled());
             match (screen, empty, settled) {
-                (Screen::Nodes | Screen::Sandbox, ..) | (_, false, _) => Scenery::Screen(screen),
+                (Screen::Nodes | Screen::Findings | Screen::Sandbox, ..) | (_, false, _) => {
+                    Scenery::Screen(screen)
+                }
                 (_, true, false) => Scenery::Listing,
                 (_, true, true) => Scenery::Empty,
             }
@@ -48,6 +52,7 @@ pub fn Stage() -> impl IntoView {
     let kiosk = move || shell.chrome.get() == Chrome::Kiosk;
     view! {
         <main class="stage" class:stale=stale>
+            <FileNotice/>
             <Notices/>
             {move || match scenery.get() {
                 Scenery::Loading => view! { <Loading/> }.into_any(),
@@ -56,6 +61,7 @@ pub fn Stage() -> impl IntoView {
                 Scenery::Screen(Screen::Map) => view! { <MapScreen/> }.into_any(),
                 Scenery::Screen(Screen::Table) => view! { <TableScreen/> }.into_any(),
                 Scenery::Screen(Screen::Nodes) => view! { <NodesScreen/> }.into_any(),
+                Scenery::Screen(Screen::Findings) => view! { <FindingsScreen/> }.into_any(),
                 Scenery::Screen(Screen::Sandbox) => view! { <SandboxScreen/> }.into_any(),
             }}
             <Show when=kiosk>
@@ -100,6 +106,7 @@ fn Loading() -> impl IntoView {
                     <button type="button" class="btn primary" on:click=move |_| shell.store.retry_now()>
                         "Try again now"
                     </button>
+                    <OpenFileButton label="Open a file…"/>
                 </div>
             }.into_any(),
         }}
@@ -117,6 +124,7 @@ fn Empty() -> impl IntoView {
             <p class="muted">{move || format!("{} seen, none of them behind a VIP.",
                 crate::words::count(pods(), "pod", "pods"))}</p>
             <p><code class="mono">"kubectl expose deployment NAME --port 80"</code></p>
+            <OpenFileButton label="Open a file…"/>
         </div>
     }
 }

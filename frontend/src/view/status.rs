@@ -12,7 +12,7 @@ use crate::ui::{Mark, clock_seconds};
 /// How live the picture is: the worst of connection and sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Liveness {
-    /// `data-state`: `connecting`, `live`, `reconnecting`, `stale`, `disconnected`.
+    /// `data-state`: `connecting`, `live`, `file`, `reconnecting`, `stale`, `disconnected`.
     pub state: &'static str,
     pub words: String,
     pub mark: Mark,
@@ -28,6 +28,9 @@ pub fn liveness(connection: &Connection, data: &StoreState) -> Liveness {
         Connection::Reconnecting { .. } => of("reconnecting", "reconnecting".to_owned(), Mark::Warn),
         Connection::Disconnected { since, .. } => {
             of("disconnected", format!("disconnected since {}", clock_seconds(*since)), Mark::Bad)
+        }
+        Connection::Live if data.opened.is_some() => {
+            Liveness { is_moving: false, ..of("file", "opened here".to_owned(), Mark::Ok) }
         }
         Connection::Live => match stale_since(&data.state) {
             Some(since) => of("stale", format!("stale since {}", clock_seconds(since)), Mark::Warn),

@@ -2,6 +2,8 @@
 
 use leptos::prelude::*;
 
+use super::findings::FindingsButton;
+use super::open_file::OpenFileButton;
 use super::search_box::SearchBox;
 use super::shell::{Shell, shell};
 use super::status::liveness;
@@ -22,6 +24,8 @@ pub fn TopBar() -> impl IntoView {
             <TraceBar/>
             <div class="top-end">
                 <SearchButton/>
+                <FindingsButton/>
+                <OpenFileButton label="Open file"/>
                 <Copy text=link label="Copy link"/>
                 <ThemeToggle/>
             </div>

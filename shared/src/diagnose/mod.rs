@@ -15,6 +15,7 @@ mod shell;
 mod similar;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ pub use checks::{CHECKS, Check, How};
 pub use facts::{Facts, Subject};
 pub use finding::{BadCode, BadSeverity, Code, Evidence, Finding, Fix, Problem, Severity, Suppression};
 
-use crate::model::{ClusterState, Key, Keyed, Kind, Labels, ObjectRef};
+use crate::model::{ClusterState, Key, Keyed, Kind, Labels, ObjectRef, Service};
 
 /// Annotation of any object: codes, separated by commas, whose findings about the object are suppressed.
 pub const IGNORE_ANNOTATION: &str = "vipscope.dev/ignore";
@@ -66,22 +67,60 @@ impl Report {
 
 /// Runs every check over the cluster.
 pub fn diagnose(state: &ClusterState, options: &Options) -> Report {
-    let facts = Facts::new(state, options.now);
-    let mut report = Report::default();
-    let runnable = runnable(&facts, &mut report);
-    for check in &runnable {
-        if let How::Cluster(find) = check.how {
-            report.findings.extend(find(&facts).into_iter().map(|problem| finish(problem, check)));
+    let mut diagnosis = Diagnosis::new(state, options);
+    while diagnosis.step(usize::MAX) == Progress::More {}
+    diagnosis.report()
+}
+
+/// Whether a [`Diagnosis`] is through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    More,
+    Done,
+}
+
+/// [`diagnose`] in steps, for those who have frames to draw in between.
+#[derive(Debug)]
+pub struct Diagnosis<'a> {
+    facts: Facts<'a>,
+    options: &'a Options,
+    runnable: Vec<&'static Check>,
+    /// Services that are still to be looked at.
+    services: std::vec::IntoIter<&'a Arc<Service>>,
+    report: Report,
+}
+
+impl<'a> Diagnosis<'a> {
+    /// Works out what all checks share, and runs those of the cluster as a whole.
+    pub fn new(state: &'a ClusterState, options: &'a Options) -> Diagnosis<'a> {
+        let facts = Facts::new(state, options.now);
+        let mut report = Report::default();
+        let runnable = runnable(&facts, &mut report);
+        for check in &runnable {
+            if let How::Cluster(find) = check.how {
+                report.findings.extend(find(&facts).into_iter().map(|problem| finish(problem, check)));
+            }
         }
+        let services = state.services().values().collect::<Vec<_>>().into_iter();
+        Diagnosis { facts, options, runnable, services, report }
     }
-    for service in state.services().values() {
-        report.findings.extend(of_service(&facts.subject(service), &runnable));
+
+    /// Looks at up to so many more Services.
+    pub fn step(&mut self, services: usize) -> Progress {
+        for service in self.services.by_ref().take(services) {
+            self.report.findings.extend(of_service(&self.facts.subject(service), &self.runnable));
+        }
+        if self.services.len() == 0 { Progress::Done } else { Progress::More }
     }
-    for finding in &mut report.findings {
-        finding.suppressed = suppression(state, options, finding);
+
+    /// What was found so far, in the report's order.
+    pub fn report(mut self) -> Report {
+        for finding in &mut self.report.findings {
+            finding.suppressed = suppression(self.facts.state, self.options, finding);
+        }
+        self.report.findings.sort_by(|a, b| a.rank().cmp(&b.rank()));
+        self.report
     }
-    report.findings.sort_by(|a, b| a.rank().cmp(&b.rank()));
-    report
 }
 
 /// The findings about one Service, in the order of the report; those of its cluster as a whole are left out.

@@ -28,6 +28,7 @@ const SHARED: &[(&str, Uses)] = &[
     ("predict", Only(&["model", "netfilter", "proxy", "trace"])),
     ("discovery", Only(&["model"])),
     ("diagnose", AnythingBut(&["delta", "whatif", "scene", "api", "synthetic"])),
+    ("traffic", Only(&["model"])),
     ("whatif", AnythingBut(&["scene", "api", "synthetic"])),
     ("scene", Only(&["model", "proxy", "trace", "predict", "diagnose", "whatif"])),
     ("api", AnythingBut(&["synthetic"])),

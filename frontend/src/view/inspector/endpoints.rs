@@ -9,6 +9,7 @@ use super::refusals::refusals;
 use crate::ui::{Mark, MarkView, Section, ShareBar};
 use crate::view::links::{node_link, pod_link};
 use crate::view::shell::shell;
+use crate::view_state::Tab;
 use crate::words;
 
 /// One endpoint, in words.
@@ -72,7 +73,7 @@ pub fn Endpoints(key: Key, port: Option<Text>) -> impl IntoView {
     }
 }
 
-fn has_outside(service: &Service) -> bool {
+pub(super) fn has_outside(service: &Service) -> bool {
     service.is_proxied()
         && (service.outside_ips().next().is_some()
             || service.ports.iter().any(|port| port.node_port.is_some()))
@@ -243,6 +244,16 @@ fn endpoint(line: Line) -> impl IntoView {
     let reasons = line.reasons.iter().filter(|reason| !plain(reason)).cloned().map(|(port, reason)| {
         view! { <span class="reason"><b>{port}</b>{reason}</span> }
     });
+    let shell = shell();
+    let why = line.pod.clone().map(|pod| {
+        let words = if line.is_useful { "Why?" } else { "Why not there?" };
+        let label = format!("{words} The ladder to {}", pod.name);
+        let climb = move |_| {
+            shell.asked.update(|asked| asked.pod = Some(pod.clone()));
+            shell.tab.set(Some(Tab::Ladder));
+        };
+        view! { <button type="button" class="link ep-climb" aria-label=label data-testid="climb" on:click=climb>{words}</button> }
+    });
     view! {
         <li class="ep" data-testid="endpoint" data-receives=line.is_useful.to_string()>
             <MarkView mark=line.mark label=label/>
@@ -254,6 +265,7 @@ fn endpoint(line: Line) -> impl IntoView {
             <div class="ep-why">
                 {reasons.collect_view()}
                 <span class="conditions">{line.conditions.iter().map(|word| view! { <span class="tag">{*word}</span> }).collect_view()}</span>
+                {why}
             </div>
         </li>
     }

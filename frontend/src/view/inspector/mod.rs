@@ -6,8 +6,12 @@
 mod address;
 mod changes;
 mod details;
+mod dns;
 mod endpoints;
+mod environment;
+mod findings;
 mod headline;
+mod ladder;
 mod namespace;
 mod node;
 mod overview;
@@ -22,6 +26,7 @@ use vipscope_shared::scene::{NO_NODE, Target};
 
 pub use headline::{Headline, headline, health_mark, is_useful, node_state, severity};
 
+use super::findings::{count_about, findings_run};
 use super::shell::{Shell, shell};
 use super::trace_actions::TraceActions;
 use crate::ui::{Icon, IconView, MarkView};
@@ -44,9 +49,20 @@ pub fn Inspector() -> impl IntoView {
 fn tabs_of(target: &Target) -> &'static [Tab] {
     match target {
         Target::Service(_) | Target::Port(..) => {
-            &[Tab::Endpoints, Tab::Rules, Tab::Summary, Tab::Details, Tab::Changes]
+            const TABS: &[Tab] = &[
+                Tab::Endpoints,
+                Tab::Ladder,
+                Tab::Rules,
+                Tab::Dns,
+                Tab::Findings,
+                Tab::Summary,
+                Tab::Details,
+                Tab::Changes,
+            ];
+            TABS
         }
-        Target::Pod(_) | Target::Node(_) => &[Tab::Summary, Tab::Details, Tab::Changes],
+        Target::Pod(_) => &[Tab::Summary, Tab::Dns, Tab::Findings, Tab::Details, Tab::Changes],
+        Target::Node(_) => &[Tab::Summary, Tab::Findings, Tab::Details, Tab::Changes],
         Target::Namespace(_) => &[Tab::Summary, Tab::Changes],
         Target::Source(_) | Target::Address(_) => &[Tab::Summary],
     }
@@ -56,7 +72,10 @@ fn tab_name(tab: Tab) -> &'static str {
     match tab {
         Tab::Summary => "Summary",
         Tab::Endpoints => "Endpoints",
+        Tab::Ladder => "Ladder",
         Tab::Rules => "Rules",
+        Tab::Dns => "DNS",
+        Tab::Findings => "Findings",
         Tab::Details => "Details",
         Tab::Changes => "Changes",
     }
@@ -90,6 +109,7 @@ fn Inspected(target: Target) -> impl IntoView {
 fn body(target: &Target, tab: Tab) -> AnyView {
     let target = target.clone();
     match (target, tab) {
+        (target, Tab::Findings) => view! { <findings::Findings target=target/> }.into_any(),
         (target, Tab::Details) => view! { <details::Details target=target/> }.into_any(),
         (Target::Service(key), Tab::Endpoints) => {
             view! { <endpoints::Endpoints key=key port=None/> }.into_any()
@@ -97,6 +117,14 @@ fn body(target: &Target, tab: Tab) -> AnyView {
         (Target::Port(key, port), Tab::Endpoints) => {
             view! { <endpoints::Endpoints key=key port=Some(port)/> }.into_any()
         }
+        (Target::Service(key), Tab::Ladder) => view! { <ladder::Ladder key=key port=None/> }.into_any(),
+        (Target::Port(key, port), Tab::Ladder) => {
+            view! { <ladder::Ladder key=key port=Some(port)/> }.into_any()
+        }
+        (Target::Service(key) | Target::Port(key, _), Tab::Dns) => {
+            view! { <dns::ServiceDns key=key/> }.into_any()
+        }
+        (Target::Pod(key), Tab::Dns) => view! { <dns::PodDns key=key/> }.into_any(),
         (Target::Service(key), Tab::Rules) => view! { <rules::Rules key=key port=None/> }.into_any(),
         (Target::Port(key, port), Tab::Rules) => view! { <rules::Rules key=key port=Some(port)/> }.into_any(),
         (Target::Service(key) | Target::Port(key, _), _) => view! { <service::Summary key=key/> }.into_any(),
@@ -163,7 +191,7 @@ fn Tabs(tabs: &'static [Tab], tab: Memo<Tab>) -> impl IntoView {
         view! {
             <button type="button" role="tab" aria-selected=move || on().to_string()
                 tabindex=move || if on() { "0" } else { "-1" } on:click=move |_| shell.tab.set(Some(one))>
-                {tab_name(one)}{move || (one == Tab::Changes).then(|| change_count(shell)).flatten()}
+                {tab_name(one)}{move || count_of(shell, one)}
             </button>
         }
     };
@@ -179,6 +207,19 @@ fn focus_tab() {
             let _ = tab.focus();
         }
     });
+}
+
+/// What a tab's name is followed by.
+fn count_of(shell: Shell, tab: Tab) -> Option<String> {
+    match tab {
+        Tab::Changes => change_count(shell),
+        Tab::Findings => {
+            let target = shell.selected.get()?;
+            let count = count_about(&*findings_run().get()?, &target);
+            (count > 0).then(|| format!(" {count}"))
+        }
+        _ => None,
+    }
 }
 
 fn change_count(shell: Shell) -> Option<String> {

@@ -1,0 +1,182 @@
+//! The checks, run in the background: once per change of the data for all who show findings, in slices between frames.
+//!
+//! A run looks at the state as it was when the run began, to its end; the next one waits at least [`REST`] times as long as
+//! the last one worked, so that a large cluster that changes all the time leaves the page responsive.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gloo_timers::future::TimeoutFuture;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use vipscope_shared::diagnose::{Diagnosis, Options, Progress};
+
+use crate::findings::{Findings, Pressing};
+use crate::store::Store;
+use crate::view::shell::{Shell, shell};
+
+/// Longest time to work without letting the page draw, in milliseconds. One Service more may be looked at.
+const SLICE_MS: f64 = 8.0;
+/// Services looked at between two looks at the clock.
+const STEP: usize = 8;
+/// Shortest time from a change to the run that takes it in: bursts are taken in at once.
+const DELAY: Duration = Duration::from_millis(200);
+/// Longest one.
+const LONGEST: Duration = Duration::from_secs(20);
+/// A run is followed by so many times its own working time of rest.
+const REST: f64 = 10.0;
+/// Findings about ages change without a change of the data.
+const AGEING: Duration = Duration::from_secs(30);
+
+/// What is known of the cluster's findings, as signals.
+#[derive(Debug, Clone, Copy)]
+pub struct FindingsRun {
+    /// `None` until the first run is through.
+    findings: RwSignal<Option<Arc<Findings>>>,
+    phase: StoredValue<Phase>,
+    /// Time that the last run worked, in milliseconds, and its longest piece.
+    worked: StoredValue<(f64, f64)>,
+}
+
+/// What the runner is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// A run will start soon.
+    Due,
+    Running,
+    /// Running, and the data have changed meanwhile.
+    Outrun,
+}
+
+/// The run from the context.
+pub fn findings_run() -> FindingsRun {
+    // Provided by `App` above every component that asks.
+    use_context().unwrap_or_else(|| FindingsRun::start(shell()))
+}
+
+impl FindingsRun {
+    /// Follows the store from now on.
+    pub fn start(shell: Shell) -> FindingsRun {
+        let run = FindingsRun {
+            findings: RwSignal::new(None),
+            phase: StoredValue::new(Phase::Idle),
+            worked: StoredValue::new((0.0, 0.0)),
+        };
+        let revision = Memo::new(move |_| shell.store.with(|data| data.revision.clone()));
+        Effect::new(move || match revision.get() {
+            Some(_) => run.want(shell.store),
+            None => run.findings.set(None),
+        });
+        set_interval(
+            move || {
+                if shell.store.peek(|data| data.revision.is_some()) {
+                    run.want(shell.store);
+                }
+            },
+            AGEING,
+        );
+        run
+    }
+
+    /// The findings; `None` until they are known.
+    pub fn get(&self) -> Option<Arc<Findings>> {
+        self.findings.get()
+    }
+
+    /// How much is wrong in these namespaces, for badges.
+    pub fn pressing(&self, namespaces: &BTreeSet<vipscope_shared::model::Text>) -> Option<Pressing> {
+        self.findings.with(|findings| findings.as_ref().map(|findings| findings.pressing(namespaces)))
+    }
+
+    fn want(self, store: Store) {
+        match self.phase.get_value() {
+            Phase::Idle => {
+                self.phase.set_value(Phase::Due);
+                let rest = Duration::from_secs_f64(self.worked.get_value().0 * REST / 1000.0);
+                set_timeout(move || spawn_local(self.run(store)), rest.clamp(DELAY, LONGEST));
+            }
+            Phase::Running => self.phase.set_value(Phase::Outrun),
+            Phase::Due | Phase::Outrun => {}
+        }
+    }
+
+    async fn run(self, store: Store) {
+        self.phase.set_value(Phase::Running);
+        let state = store.peek(|data| data.revision.is_some().then(|| data.state.clone()));
+        if let Some(state) = state {
+            let options = Options::at(store.server_now());
+            let mut watch = Watch::default();
+            let mut diagnosis = Diagnosis::new(&state, &options);
+            watch.pause().await;
+            while diagnosis.step(STEP) == Progress::More {
+                if watch.is_over() {
+                    watch.pause().await;
+                }
+            }
+            watch.pause().await;
+            let findings = Findings::of(&state, diagnosis.report());
+            watch.stop();
+            self.worked.set_value((watch.worked, watch.longest));
+            witness(&watch);
+            // The data may have gone while this was worked out.
+            let is_there = store.peek(|data| data.revision.is_some());
+            let is_new = self.findings.with_untracked(|old| old.as_deref() != Some(&findings));
+            if is_there && is_new {
+                self.findings.set(Some(Arc::new(findings)));
+            }
+        }
+        let outrun = self.phase.get_value() == Phase::Outrun;
+        self.phase.set_value(Phase::Idle);
+        if outrun {
+            self.want(store);
+        }
+    }
+}
+
+/// Measures pieces of work.
+#[derive(Debug)]
+struct Watch {
+    since: f64,
+    /// All pieces together, and the longest, in milliseconds.
+    worked: f64,
+    longest: f64,
+}
+
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch { since: now_ms(), worked: 0.0, longest: 0.0 }
+    }
+}
+
+impl Watch {
+    fn is_over(&self) -> bool {
+        now_ms() - self.since > SLICE_MS
+    }
+
+    fn stop(&mut self) {
+        let piece = now_ms() - self.since;
+        self.worked += piece;
+        self.longest = self.longest.max(piece);
+    }
+
+    /// Lets the page draw and listen.
+    async fn pause(&mut self) {
+        self.stop();
+        TimeoutFuture::new(0).await;
+        self.since = now_ms();
+    }
+}
+
+/// What a run took, for measurements: on the document, as the map's figures are.
+fn witness(watch: &Watch) {
+    if let Some(root) = document().document_element() {
+        let text = format!("{:.0} ms, longest {:.0} ms", watch.worked, watch.longest);
+        let _ = root.set_attribute("data-checks", &text);
+    }
+}
+
+fn now_ms() -> f64 {
+    window().performance().map_or(0.0, |performance| performance.now())
+}

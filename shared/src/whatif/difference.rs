@@ -1,0 +1,195 @@
+//! What becomes of traffic: the flows of two clusters compared, for every source that rules can tell apart.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnose::Finding;
+use crate::model::{IpFamily, Key, Protocol, ProxyMode, Text};
+use crate::trace::{Origin, Verdict};
+
+/// Everything that differs. Empty lists mean: nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Difference {
+    /// By Service, destination and group of sources; the gravest first.
+    pub flows: Vec<FlowChange>,
+    /// Connections that are open now and would not outlive the change.
+    pub connections: Vec<BrokenConnections>,
+    /// By node, mode and family.
+    pub rules: Vec<RulesChange>,
+    pub findings: FindingsChange,
+}
+
+/// The same destination answers the same group of sources otherwise than before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FlowChange {
+    pub sources: Sources,
+    pub target: Target,
+    /// How bad it is for who connects.
+    pub grade: Grade,
+    /// What can happen to a new connection, with exact shares that sum to 1.
+    pub before: Vec<Share>,
+    pub after: Vec<Share>,
+    /// `3 endpoints → 1`, `delivered → refused`.
+    pub summary: String,
+    /// Why, when modes or configurations are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// It worked and would not.
+    Lost,
+    /// A part of the connections would fail.
+    Degraded,
+    /// Other endpoints, shares, or another source address seen by the endpoint.
+    Moved,
+    /// More of the connections succeed than before.
+    Gained,
+}
+
+/// Who connects: classes of sources that are answered alike, before and after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sources {
+    /// `all pods in zone b`, `pods on node-d`, `outside through node-a, from 10.0.0.0/8`.
+    pub words: String,
+    /// Never empty; ordered.
+    pub classes: Vec<SourceClass>,
+}
+
+/// Sources that rules cannot tell apart for the destination at hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceClass {
+    /// Whose rules decide.
+    pub node: Text,
+    pub origin: Origin,
+    /// The pods of the class, if it is of certain pods; empty: all others of the node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<Key>,
+    /// The addresses of the class as networks, if rules tell addresses apart; empty: all others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nets: Vec<ipnet::IpNet>,
+    /// One address of the class: a trace from here shows the change.
+    pub example: IpAddr,
+}
+
+/// Where they connect to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// `None`: no Service claims it, before or after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Key>,
+    /// Empty if the port has no name.
+    pub port_name: Text,
+    pub kind: TargetKind,
+    /// `None` stands for the addresses of the node that is asked (node ports).
+    pub ip: Option<IpAddr>,
+    pub port: u16,
+    pub protocol: Protocol,
+    pub family: IpFamily,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    ClusterIp,
+    ExternalIp,
+    LoadBalancer,
+    NodePort,
+    /// `127.0.0.1:NODEPORT`.
+    LocalhostNodePort,
+    HealthCheck,
+    /// A port of a cluster IP that no Service has.
+    UnusedPort,
+}
+
+/// One thing that can happen to a new connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// Numerator and denominator.
+    pub fraction: [u64; 2],
+    pub verdict: Verdict,
+    /// `None` unless it is delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<SocketAddr>,
+    /// The pod behind it, as `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Key>,
+    /// The endpoint sees an address of the node as the source.
+    pub masquerade: bool,
+    /// State outside the rules on which it depends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    pub reason: String,
+}
+
+/// Open connections to an endpoint that would end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BrokenConnections {
+    pub target: Target,
+    /// `None`: all of the target's.
+    pub endpoint: Option<SocketAddr>,
+    pub pod: Option<Key>,
+    /// Nodes whose rules carry them; empty: all.
+    pub nodes: Vec<Text>,
+    pub end: End,
+    /// What ends them, in words.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// The peer is told (RST).
+    Reset,
+    /// Nobody answers any longer; the client has to find out.
+    TimeOut,
+    /// The next packet goes to another endpoint (UDP).
+    Moved,
+}
+
+/// Rules of a node that come and go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RulesChange {
+    pub node: Text,
+    pub family: IpFamily,
+    /// `None`: the node is not there.
+    pub mode_before: Option<ProxyMode>,
+    pub mode_after: Option<ProxyMode>,
+    /// How many lines; [`RulesChange::lines`] may hold fewer.
+    pub added: usize,
+    pub removed: usize,
+    pub lines: Vec<RuleLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuleLine {
+    pub fate: Fate,
+    #[serde(flatten)]
+    pub line: LineText,
+    /// The Service it concerns, if one can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Key>,
+}
+
+/// A line by its part (a chain, set or map) and its text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LineText {
+    pub part: String,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    Added,
+    Removed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FindingsChange {
+    pub appeared: Vec<Finding>,
+    pub vanished: Vec<Finding>,
+}
