@@ -12,6 +12,7 @@ use super::shell::{Shell, shell};
 use crate::api;
 use crate::open_file::{OpenError, check_size, read};
 use crate::store::Store;
+use crate::ui::{Icon, IconView};
 
 /// Time for the page to say that it reads, in milliseconds: two frames.
 const BREATH_MS: u32 = 40;
@@ -118,10 +119,22 @@ pub fn back_to_live(shell: Shell) {
 
 /// The button of the top bar.
 #[component]
+pub fn OpenFileIcon() -> impl IntoView {
+    let opening = opening();
+    view! {
+        <button type="button" class="btn square" data-testid="open-file" aria-label="Open a file"
+            title="Open a file of Kubernetes objects; it stays in this browser (o)" on:click=move |_| opening.ask()>
+            <IconView icon=Icon::File/>
+        </button>
+    }
+}
+
+/// The same in words, where there is nothing else to look at.
+#[component]
 pub fn OpenFileButton(#[prop(into)] label: String) -> impl IntoView {
     let opening = opening();
     view! {
-        <button type="button" class="btn" data-testid="open-file" title="Show a file of Kubernetes objects; it stays in this browser (o)"
+        <button type="button" class="btn" title="Show a file of Kubernetes objects; it stays in this browser (o)"
             on:click=move |_| opening.ask()>{label}</button>
     }
 }

@@ -12,11 +12,11 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use vipscope_shared::diagnose::{Diagnosis, Options, Progress};
 
-use crate::findings::{Findings, Pressing};
+use crate::findings::{Entry, Findings, Pressing};
 use crate::store::Store;
 use crate::view::shell::{Shell, shell};
 
-/// Longest time to work without letting the page draw, in milliseconds. One Service more may be looked at.
+/// Longest time to work without letting the page draw, in milliseconds. One step more may be taken.
 const SLICE_MS: f64 = 8.0;
 /// Services looked at between two looks at the clock.
 const STEP: usize = 8;
@@ -116,13 +116,21 @@ impl FindingsRun {
                 }
             }
             watch.pause().await;
-            let findings = Findings::of(&state, diagnosis.report());
+            let report = diagnosis.report();
+            let mut findings = Findings { entries: Vec::new(), skipped: report.skipped };
+            for finding in report.findings {
+                findings.entries.push(Arc::new(Entry::of(&state, finding)));
+                if watch.is_over() {
+                    watch.pause().await;
+                }
+            }
+            watch.pause().await;
+            let is_new = self.findings.with_untracked(|old| old.as_deref() != Some(&findings));
             watch.stop();
             self.worked.set_value((watch.worked, watch.longest));
             witness(&watch);
             // The data may have gone while this was worked out.
             let is_there = store.peek(|data| data.revision.is_some());
-            let is_new = self.findings.with_untracked(|old| old.as_deref() != Some(&findings));
             if is_there && is_new {
                 self.findings.set(Some(Arc::new(findings)));
             }
