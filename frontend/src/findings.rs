@@ -92,26 +92,32 @@ pub struct Entry {
     /// What on the map its subject is or belongs to.
     pub target: Option<Target>,
     /// All that it is about: its subject and the objects of its evidence.
-    about: BTreeSet<String>,
+    about: Vec<Target>,
     /// Code, title, subject and message, in lower case.
     text: String,
 }
 
 impl Entry {
-    fn of(state: &ClusterState, finding: Finding) -> Entry {
-        let objects = finding.evidence.iter().map(|evidence| &evidence.object).chain([&finding.subject]);
-        let about = objects.filter_map(|object| target_of(state, object)).map(|target| target.to_string());
+    pub fn of(state: &ClusterState, finding: Finding) -> Entry {
+        let target = target_of(state, &finding.subject);
+        let mut about: Vec<Target> = target.iter().cloned().collect();
+        let others = finding.evidence.iter().filter(|evidence| evidence.object != finding.subject);
+        for target in others.filter_map(|evidence| target_of(state, &evidence.object)) {
+            if !about.contains(&target) {
+                about.push(target);
+            }
+        }
         let Finding { code, title, subject, message, .. } = &finding;
         let text = format!("{code} {title} {subject} {message}").to_lowercase();
-        Entry { about: about.collect(), target: target_of(state, &finding.subject), text, finding }
+        Entry { about, target, text, finding }
     }
 
     /// Whether it says something of `target`.
     pub fn concerns(&self, target: &Target) -> bool {
-        self.about.contains(&match target {
-            Target::Port(service, _) => Target::Service(service.clone()).to_string(),
-            other => other.to_string(),
-        })
+        match service_of(target) {
+            Some(service) => self.about.iter().any(|about| service_of(about) == Some(service)),
+            None => self.about.contains(target),
+        }
     }
 
     /// Whether the namespaces hide it; what belongs to no namespace is never hidden.
@@ -144,6 +150,7 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// All of a report at once; whoever has frames to draw makes the entries one by one.
     pub fn of(state: &ClusterState, report: Report) -> Findings {
         let entry = |finding| Arc::new(Entry::of(state, finding));
         Findings { entries: report.findings.into_iter().map(entry).collect(), skipped: report.skipped }
@@ -271,8 +278,8 @@ pub fn severity_word(severity: Severity) -> &'static str {
     }
 }
 
-/// The key of a Service target, of any of its ports too.
-pub fn service_of(target: &Target) -> Option<&Key> {
+/// The Service of a target, or of one of its ports.
+fn service_of(target: &Target) -> Option<&Key> {
     match target {
         Target::Service(key) | Target::Port(key, _) => Some(key),
         _ => None,

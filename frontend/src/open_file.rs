@@ -1,4 +1,4 @@
-//! A file of objects, opened in the browser: bytes to what the store takes instead of the backend's snapshot. Pure; nothing
+//! Files of objects, opened in the browser: bytes to what the store takes instead of the backend's snapshot. Pure; nothing
 //! is sent anywhere.
 //!
 //! Any mix of kinds, as JSON or YAML, as `kubectl get … -o json` or `-o yaml` prints it. Objects that can't be read are
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use vipscope_shared::api::{ClusterInfo, SnapshotResponse, SourceKind};
 use vipscope_shared::delta::{Revision, Snapshot};
-use vipscope_shared::manifest::{FileError, Loaded, load};
+use vipscope_shared::manifest::{FileError, Loaded, load_into};
 use vipscope_shared::model::{ClusterState, Text};
 
 use crate::words;
@@ -55,31 +55,65 @@ pub enum OpenError {
     Faulty(String),
 }
 
-/// Whether a file of so many bytes is taken at all.
+/// Whether so many bytes are taken at all, in one file or several.
 pub fn check_size(bytes: f64) -> Result<(), OpenError> {
     let size = bytes.max(0.0) as u64;
     if size > LARGEST { Err(OpenError::TooLarge { size: size.div_ceil(1024 * 1024) }) } else { Ok(()) }
 }
 
-/// Reads a file. `now` stands for the time of its snapshot.
-pub fn read(name: &str, bytes: &[u8], now: Timestamp) -> Result<(Opened, SnapshotResponse), OpenError> {
+/// A file as the browser gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// A file that can't be shown, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub name: String,
+    pub why: OpenError,
+}
+
+/// Reads files into one cluster; objects of later ones replace those of the same name. `now` stands for the time of the
+/// snapshot. The first file that can't be read is the error.
+pub fn read(files: &[Chosen], now: Timestamp) -> Result<(Opened, SnapshotResponse), Refused> {
+    let mut loaded = Loaded::default();
+    for file in files {
+        add(&mut loaded, &file.bytes).map_err(|why| Refused { name: file.name.clone(), why })?;
+    }
+    let name: Text = name_of(files).into();
+    let Loaded { state, faults, ignored } = loaded;
+    if is_empty(&state) {
+        let why = match (faults.first(), ignored.is_empty()) {
+            (Some(fault), _) => OpenError::Faulty(fault.to_string()),
+            (None, false) => OpenError::Irrelevant(counted(&ignored)),
+            (None, true) => OpenError::Nothing,
+        };
+        return Err(Refused { name: name.to_string(), why });
+    }
+    let cluster = ClusterInfo { source: SourceKind::File, name: name.clone(), context: None, server: None };
+    // Another file is another epoch: nothing that was worked out of one holds for the next.
+    let revision = Revision { epoch: format!("file{}", now.as_millisecond().max(0)).into(), number: 1 };
+    let snapshot = Snapshot { revision, time: now, state };
+    Ok((Opened { name, ignored }, SnapshotResponse { cluster, snapshot }))
+}
+
+fn add(loaded: &mut Loaded, bytes: &[u8]) -> Result<(), OpenError> {
     let text = std::str::from_utf8(bytes).map_err(|_| OpenError::Binary)?;
     if text.contains('\0') {
         return Err(OpenError::Binary);
     }
-    let Loaded { state, faults, ignored } = load(text).map_err(OpenError::Format)?;
-    if is_empty(&state) {
-        return Err(match (faults.first(), ignored.is_empty()) {
-            (Some(fault), _) => OpenError::Faulty(fault.to_string()),
-            (None, false) => OpenError::Irrelevant(counted(&ignored)),
-            (None, true) => OpenError::Nothing,
-        });
+    load_into(loaded, text).map_err(OpenError::Format)
+}
+
+/// `svc.json`, or `svc.json and 2 more`.
+pub fn name_of(files: &[Chosen]) -> String {
+    match files {
+        [] => String::new(),
+        [one] => one.name.clone(),
+        [first, rest @ ..] => format!("{} and {} more", first.name, rest.len()),
     }
-    let name: Text = name.into();
-    let cluster = ClusterInfo { source: SourceKind::File, name: name.clone(), context: None, server: None };
-    let revision = Revision { epoch: "file".into(), number: 1 };
-    let snapshot = Snapshot { revision, time: now, state };
-    Ok((Opened { name, ignored }, SnapshotResponse { cluster, snapshot }))
 }
 
 /// Nothing that a map could be made of.

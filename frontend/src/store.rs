@@ -25,7 +25,8 @@ pub const RECENT_CHANGES: usize = 200;
 #[derive(Debug, Clone, Default)]
 pub struct StoreState {
     pub cluster: Option<Arc<ClusterInfo>>,
-    pub state: ClusterState,
+    /// Shared with whoever works on it between frames: a change then leaves them what they have.
+    pub state: Arc<ClusterState>,
     /// `None` until the first snapshot.
     pub revision: Option<Revision>,
     /// The newest last.
@@ -62,7 +63,7 @@ impl StoreState {
     /// Takes a snapshot: replaces everything but the recent changes.
     pub fn reset(&mut self, response: SnapshotResponse) {
         self.cluster = Some(Arc::new(response.cluster));
-        self.state = response.snapshot.state;
+        self.state = Arc::new(response.snapshot.state);
         self.revision = Some(response.snapshot.revision);
         self.announced = None;
     }
@@ -98,7 +99,7 @@ impl StoreState {
             if let Some(recent) = describe(&self.state, change, delta.time) {
                 self.remember(recent);
             }
-            let _ = self.state.apply(change);
+            let _ = Arc::make_mut(&mut self.state).apply(change);
         }
         self.revision = Some(delta.revision.clone());
         Received::Changed

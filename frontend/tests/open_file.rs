@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use jiff::Timestamp;
-use vipscope_frontend::open_file::{LARGEST, OpenError, check_size, read};
+use vipscope_frontend::open_file::{Chosen, LARGEST, OpenError, Opened, check_size};
+use vipscope_frontend::open_file::{Refused, read as read_all};
 use vipscope_frontend::store::StoreState;
-use vipscope_shared::api::SourceKind;
+use vipscope_shared::api::{SnapshotResponse, SourceKind};
 use vipscope_shared::model::Key;
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -14,8 +15,28 @@ const SECRET: &str =
     r#"{"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "shop", "name": "key"}}"#;
 const BAD: &str = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "bad"}, "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 99999}]}}"#;
 
+fn chosen(name: &str, bytes: &[u8]) -> Chosen {
+    Chosen { name: name.to_owned(), bytes: bytes.to_vec() }
+}
+
+fn read(name: &str, bytes: &[u8], now: Timestamp) -> Result<(Opened, SnapshotResponse), Refused> {
+    read_all(&[chosen(name, bytes)], now)
+}
+
 fn refusal(bytes: &[u8]) -> String {
-    read("x.json", bytes, Timestamp::UNIX_EPOCH).unwrap_err().to_string()
+    let refused = read("x.json", bytes, Timestamp::UNIX_EPOCH).unwrap_err();
+    assert_eq!(refused.name, "x.json");
+    refused.why.to_string()
+}
+
+#[wasm_bindgen_test]
+fn several_files_are_one_cluster_and_the_bad_one_is_named() {
+    let (first, second) = (chosen("svc.json", SERVICE.as_bytes()), chosen("more.json", SECRET.as_bytes()));
+    let (opened, response) = read_all(&[first.clone(), second], Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!((&*opened.name, opened.left_out().as_deref()), ("svc.json and 1 more", Some("1 Secret.v1")));
+    assert_eq!(response.snapshot.state.services().len(), 1);
+    let refused = read_all(&[first, chosen("cut.json", b"{")], Timestamp::UNIX_EPOCH).unwrap_err();
+    assert_eq!(refused.name, "cut.json");
 }
 
 #[wasm_bindgen_test]
@@ -27,6 +48,9 @@ fn a_mixed_file_is_shown_and_says_what_it_leaves_out() {
     let mut store = StoreState::default();
     store.open(opened, response);
     assert!(store.opened.is_some() && store.revision.is_some());
+    let later = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1);
+    let (_, again) = read("prod.json", text.as_bytes(), later).unwrap();
+    assert_ne!(Some(again.snapshot.revision.epoch), store.revision.clone().map(|revision| revision.epoch));
     assert!(store.state.services().contains(&Key::new("shop", "web")));
     assert_eq!(store.state.faults().len(), 1, "what can't be read is said");
 }

@@ -142,7 +142,7 @@ fn snapshot_and_deltas_equal_a_later_snapshot() {
             }
             let wire = serde_json::to_string(&delta(index as u64 + 1, changes.clone())).unwrap();
             assert_eq!(store.receive(&serde_json::from_str(&wire).unwrap()), Received::Changed);
-            assert_eq!(store.state, server, "from {start}, after {index}");
+            assert_eq!(*store.state, server, "from {start}, after {index}");
         }
     }
 }

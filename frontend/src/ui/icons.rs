@@ -17,6 +17,7 @@ pub enum Icon {
     Chevron,
     Sandbox,
     Flag,
+    File,
     /// Crosshair: point at something.
     Pick,
 }
@@ -42,6 +43,7 @@ impl Icon {
             Icon::Chevron => "M5 6.5l3 3 3-3",
             Icon::Sandbox => "M2.5 6.5h11l-1.2 7h-8.6zM5 6.5a3 3 0 0 1 6 0M8 3.4V1.8",
             Icon::Flag => "M4 14V2.5M4 3h8.5l-2 3 2 3H4",
+            Icon::File => "M2.5 12.5v-9h4l1.5 2h5.5v7zM2.5 7.5h11",
             Icon::Pick => "M12 8a4 4 0 1 1-8 0 4 4 0 0 1 8 0ZM8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4",
         }
     }

@@ -24,7 +24,10 @@ pub fn Footer() -> impl IntoView {
         shell.store.with(|data| liveness(&connection, data))
     });
     let revision = move || {
-        let number = shell.store.with(|data| data.revision.as_ref().map(|revision| revision.number));
+        let number = shell.store.with(|data| {
+            // A file has none of its own.
+            data.revision.as_ref().filter(|_| data.opened.is_none()).map(|revision| revision.number)
+        });
         number.map(|number| format!(" · rev {}", words::thousands(number)))
     };
     let behind = move || {

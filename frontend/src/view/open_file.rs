@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use vipscope_shared::api::SnapshotResponse;
 use wasm_bindgen_futures::JsFuture;
 
 use super::shell::{Shell, shell};
 use crate::api;
-use crate::open_file::{OpenError, check_size, read};
+use crate::open_file::{Chosen, OpenError, Opened, Refused, check_size, read};
 use crate::store::Store;
+use crate::ui::{Icon, IconView};
 
 /// Time for the page to say that it reads, in milliseconds: two frames.
 const BREATH_MS: u32 = 40;
@@ -22,8 +24,7 @@ pub struct Opening {
     input: NodeRef<html::Input>,
     /// The name of the file that is being read.
     reading: RwSignal<Option<String>>,
-    /// The name of the file that could not be shown, and why.
-    refused: RwSignal<Option<(String, OpenError)>>,
+    refused: RwSignal<Option<Refused>>,
     /// Something is dragged over the page.
     dragged: RwSignal<bool>,
     /// Counts files, so that only the last one chosen is shown.
@@ -56,15 +57,18 @@ impl Opening {
         }
     }
 
-    fn take(self, shell: Shell, file: web_sys::File) {
+    fn take(self, shell: Shell, files: Option<web_sys::FileList>) {
+        let files: Vec<web_sys::File> = files
+            .map(|files| (0..files.length()).filter_map(|nth| files.get(nth)).collect())
+            .unwrap_or_default();
+        let Some(first) = files.first() else { return };
         let turn = self.turn.get_value() + 1;
         self.turn.set_value(turn);
-        let name = file.name();
         self.refused.set(None);
-        self.reading.set(Some(name.clone()));
+        self.reading.set(Some(first.name()));
         spawn_local(async move {
             TimeoutFuture::new(BREATH_MS).await;
-            let outcome = load(&file).await;
+            let outcome = load(&files).await;
             if self.turn.get_value() != turn {
                 return;
             }
@@ -74,7 +78,7 @@ impl Opening {
                     forget_view(shell);
                     api::open_file(shell.store, opened, response);
                 }
-                Err(why) => self.refused.set(Some((name, why))),
+                Err(refused) => self.refused.set(Some(refused)),
             }
         });
     }
@@ -86,14 +90,17 @@ impl Default for Opening {
     }
 }
 
-async fn load(
-    file: &web_sys::File,
-) -> Result<(crate::open_file::Opened, vipscope_shared::api::SnapshotResponse), OpenError> {
-    check_size(file.size())?;
-    let buffer = JsFuture::from(file.array_buffer()).await;
-    let buffer = buffer.map_err(|error| OpenError::Unreadable(said(&error)))?;
-    let bytes = js_sys::Uint8Array::new(&buffer).to_vec();
-    read(&file.name(), &bytes, Timestamp::now())
+async fn load(files: &[web_sys::File]) -> Result<(Opened, SnapshotResponse), Refused> {
+    let name = |files: &[web_sys::File]| files.first().map(web_sys::File::name).unwrap_or_default();
+    let size = files.iter().map(|file| file.size()).sum();
+    check_size(size).map_err(|why| Refused { name: name(files), why })?;
+    let mut chosen = Vec::new();
+    for file in files {
+        let unreadable = |error| Refused { name: file.name(), why: OpenError::Unreadable(said(&error)) };
+        let buffer = JsFuture::from(file.array_buffer()).await.map_err(unreadable)?;
+        chosen.push(Chosen { name: file.name(), bytes: js_sys::Uint8Array::new(&buffer).to_vec() });
+    }
+    read(&chosen, Timestamp::now())
 }
 
 /// What a JavaScript error says.
@@ -118,10 +125,22 @@ pub fn back_to_live(shell: Shell) {
 
 /// The button of the top bar.
 #[component]
+pub fn OpenFileIcon() -> impl IntoView {
+    let opening = opening();
+    view! {
+        <button type="button" class="btn square" data-testid="open-file" aria-label="Open a file"
+            title="Open a file of Kubernetes objects; it stays in this browser (o)" on:click=move |_| opening.ask()>
+            <IconView icon=Icon::File/>
+        </button>
+    }
+}
+
+/// The same in words, where there is nothing else to look at.
+#[component]
 pub fn OpenFileButton(#[prop(into)] label: String) -> impl IntoView {
     let opening = opening();
     view! {
-        <button type="button" class="btn" data-testid="open-file" title="Show a file of Kubernetes objects; it stays in this browser (o)"
+        <button type="button" class="btn" title="Show a file of Kubernetes objects; it stays in this browser (o)"
             on:click=move |_| opening.ask()>{label}</button>
     }
 }
@@ -133,13 +152,10 @@ pub fn OpenFile() -> impl IntoView {
     let opening = opening();
     bind_drops(shell, opening);
     let chosen = move |_| {
-        let files = opening.input.get_untracked().and_then(|input| input.files());
-        if let Some(file) = files.and_then(|files| files.get(0)) {
-            opening.take(shell, file);
-        }
+        opening.take(shell, opening.input.get_untracked().and_then(|input| input.files()));
     };
     let refused = move || {
-        opening.refused.get().map(|(name, why)| {
+        opening.refused.get().map(|Refused { name, why }| {
             view! {
                 <div class="toast bad" role="alert" data-testid="open-refused">
                     <p><b>{format!("{name} can't be shown.")}</b>" "{capital(&why.to_string())}</p>
@@ -155,7 +171,7 @@ pub fn OpenFile() -> impl IntoView {
             .map(|name| view! { <div class="toast" role="status"><p>{format!("Reading {name}…")}</p></div> })
     };
     view! {
-        <input node_ref=opening.input type="file" class="file-input" data-testid="file-input" tabindex="-1" aria-hidden="true"
+        <input node_ref=opening.input type="file" class="file-input" data-testid="file-input" tabindex="-1" aria-hidden="true" multiple=true
             accept=".json,.yaml,.yml,.txt,application/json,application/yaml,text/*" on:change=chosen/>
         <Show when=move || opening.dragged.get()>
             <div class="drop-veil" aria-hidden="true"><p><b>"Drop the file to show it."</b>" It stays in this browser."</p></div>
@@ -192,10 +208,7 @@ fn bind_drops(shell: Shell, opening: Opening) {
             return;
         }
         ev.prevent_default();
-        let files = ev.data_transfer().and_then(|data| data.files());
-        if let Some(file) = files.and_then(|files| files.get(0)) {
-            opening.take(shell, file);
-        }
+        opening.take(shell, ev.data_transfer().and_then(|data| data.files()));
     });
     on_cleanup(move || {
         over.remove();
@@ -232,6 +245,6 @@ pub fn FileNotice() -> impl IntoView {
     }
 }
 
-fn opened_in(store: Store) -> Option<std::sync::Arc<crate::open_file::Opened>> {
+fn opened_in(store: Store) -> Option<std::sync::Arc<Opened>> {
     store.with(|data| data.opened.clone())
 }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::findings::FindingsButton;
-use super::open_file::OpenFileButton;
+use super::open_file::OpenFileIcon;
 use super::search_box::SearchBox;
 use super::shell::{Shell, shell};
 use super::status::liveness;
@@ -25,7 +25,7 @@ pub fn TopBar() -> impl IntoView {
             <div class="top-end">
                 <SearchButton/>
                 <FindingsButton/>
-                <OpenFileButton label="Open file"/>
+                <OpenFileIcon/>
                 <Copy text=link label="Copy link"/>
                 <ThemeToggle/>
             </div>

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Progress;
 use super::finding::Problem;
 use crate::model::{
     ClusterState, Endpoint, EndpointSlice, Endpoints, Freshness, IpFamily, Key, Keyed, Kind, Labels,
-    MANAGED_BY_LABEL, Meta, Node, ObjectRef, Pod, ProxyMode, Service, ServicePort, ServiceType, Text,
-    TrafficPolicy,
+    MANAGED_BY_LABEL, Meta, Node, ObjectRef, Pod, ProxyMode, Selectors, Service, ServicePort, ServiceType,
+    Text, TrafficPolicy,
 };
 
 /// Manager of the slices that follow a selector.
@@ -48,43 +49,40 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
+    /// All of it at once; see [`Gathering`] for less at a time.
     pub fn new(state: &'a ClusterState, now: Timestamp) -> Facts<'a> {
-        let selections = state.selections();
-        let mut selected_by: HashMap<&Key, Vec<&Key>> = HashMap::new();
-        for (service, pods) in &selections {
-            pods.iter().for_each(|pod| selected_by.entry(pod.key()).or_default().push(service));
-        }
+        let (mut facts, mut gathering) = (Facts::of_services(state, now), Gathering::new(state));
+        while gathering.step(&mut facts, usize::MAX) == Progress::More {}
+        facts
+    }
+
+    /// What Services and nodes tell, without any pod.
+    pub(super) fn of_services(state: &'a ClusterState, now: Timestamp) -> Facts<'a> {
         let (mut node_ports, mut cluster_ips) = (BTreeMap::<_, Vec<_>>::new(), HashMap::new());
         for service in state.services().values() {
             let ports: BTreeSet<_> = service.ports.iter().filter_map(|port| port.node_port).collect();
             ports.into_iter().for_each(|port| node_ports.entry(port).or_default().push(service));
             cluster_ips.extend(service.cluster_ip.ips().iter().map(|ip| (*ip, service)));
         }
-        let mut workloads: HashMap<_, HashMap<_, Vec<_>>> = HashMap::new();
-        for pod in state.pods().values().filter(|pod| is_workload(pod)) {
-            workloads.entry(pod.namespace()).or_default().entry(pod.workload()).or_default().push(pod);
-        }
-        let both = |families: BTreeSet<IpFamily>| families.len() == 2;
-        let of_node =
-            |node: &Arc<Node>| both(node.pod_cidrs.iter().map(|cidr| IpFamily::of(cidr.network())).collect());
-        let of_pod = |pod: &Arc<Pod>| both(pod.ips.iter().copied().map(IpFamily::of).collect());
+        let of_node = |node: &Arc<Node>| both(node.pod_cidrs.iter().map(|cidr| IpFamily::of(cidr.network())));
+        let endpoints_are_labelled = state
+            .endpoints()
+            .values()
+            .any(|object| object.meta.labels.get(ENDPOINTS_MANAGER_LABEL).is_some());
         Facts {
             state,
             now,
             zone: "cluster.local",
             zones: state.nodes().values().filter_map(|node| node.zone()).collect(),
-            dual_stack: state.nodes().values().any(of_node) || state.pods().values().any(of_pod),
-            lacking: lacking(state),
-            strangers: strangers(state, &selections),
-            selections,
-            selected_by,
+            dual_stack: state.nodes().values().any(of_node),
+            lacking: BTreeMap::new(),
+            strangers: HashMap::new(),
+            selections: HashMap::new(),
+            selected_by: HashMap::new(),
             node_ports,
             cluster_ips,
-            workloads,
-            endpoints_are_labelled: state
-                .endpoints()
-                .values()
-                .any(|object| object.meta.labels.get(ENDPOINTS_MANAGER_LABEL).is_some()),
+            workloads: HashMap::new(),
+            endpoints_are_labelled,
         }
     }
 
@@ -200,33 +198,77 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn strangers<'a>(
-    state: &'a ClusterState,
-    selections: &HashMap<&Key, Vec<&Arc<Pod>>>,
-) -> HashMap<(&'a Text, &'a Text), &'a Arc<Pod>> {
-    let empty = state.services().values().filter(|service| !selections.contains_key(service.key()));
-    let wanted: HashSet<_> =
-        empty.filter_map(|service| service.selector.as_ref()).flat_map(Labels::iter).collect();
-    let mut first = HashMap::new();
-    if !wanted.is_empty() {
-        for pod in state.pods().values() {
-            for pair in pod.meta.labels.iter().filter(|pair| wanted.contains(pair)) {
-                first.entry(pair).or_insert(pod);
-            }
-        }
-    }
-    first
+/// Adds to [`Facts`] what pods tell, some pods at a time.
+#[derive(Debug)]
+pub(super) struct Gathering<'a> {
+    selectors: Selectors<'a>,
+    /// Pods that are still to be looked at.
+    pods: std::vec::IntoIter<&'a Arc<Pod>>,
+    /// The labels that selectors without pods ask for; `None` until all pods were looked at once.
+    wanted: Option<HashSet<(&'a Text, &'a Text)>>,
 }
 
-fn lacking(state: &ClusterState) -> BTreeMap<IpFamily, &Arc<Pod>> {
-    let mut lacking = BTreeMap::new();
-    for pod in state.pods().values().filter(|pod| !pod.phase.is_final() && !pod.ips.is_empty()) {
-        let has = |family| pod.ips.iter().any(|ip| IpFamily::of(*ip) == family);
-        for family in IpFamily::BOTH.into_iter().filter(|family| !has(*family)) {
-            lacking.entry(family).or_insert(pod);
+impl<'a> Gathering<'a> {
+    pub(super) fn new(state: &'a ClusterState) -> Gathering<'a> {
+        Gathering { selectors: state.selectors(), pods: pods_of(state), wanted: None }
+    }
+
+    /// Looks at up to so many more pods.
+    pub(super) fn step(&mut self, facts: &mut Facts<'a>, pods: usize) -> Progress {
+        for pod in self.pods.by_ref().take(pods) {
+            match &self.wanted {
+                None => take_pod(facts, &self.selectors, pod),
+                Some(wanted) => {
+                    for pair in pod.meta.labels.iter().filter(|pair| wanted.contains(pair)) {
+                        facts.strangers.entry(pair).or_insert(pod);
+                    }
+                }
+            }
+        }
+        match (&self.wanted, self.pods.len()) {
+            (_, 1..) => Progress::More,
+            (Some(_), 0) => Progress::Done,
+            (None, 0) => self.look_for_strangers(facts),
         }
     }
-    lacking
+
+    fn look_for_strangers(&mut self, facts: &Facts<'a>) -> Progress {
+        let services = facts.state.services().values();
+        let empty = services.filter(|service| !facts.selections.contains_key(service.key()));
+        let wanted: HashSet<_> =
+            empty.filter_map(|service| service.selector.as_ref()).flat_map(Labels::iter).collect();
+        if !wanted.is_empty() {
+            self.pods = pods_of(facts.state);
+        }
+        self.wanted = Some(wanted);
+        if self.pods.len() == 0 { Progress::Done } else { Progress::More }
+    }
+}
+
+fn pods_of(state: &ClusterState) -> std::vec::IntoIter<&Arc<Pod>> {
+    state.pods().values().collect::<Vec<_>>().into_iter()
+}
+
+fn take_pod<'a>(facts: &mut Facts<'a>, selectors: &Selectors<'a>, pod: &'a Arc<Pod>) {
+    for service in selectors.that_select(pod) {
+        facts.selections.entry(service).or_default().push(pod);
+        facts.selected_by.entry(pod.key()).or_default().push(service);
+    }
+    if is_workload(pod) {
+        let named = facts.workloads.entry(pod.namespace()).or_default();
+        named.entry(pod.workload()).or_default().push(pod);
+    }
+    facts.dual_stack |= both(pod.ips.iter().copied().map(IpFamily::of));
+    if !pod.phase.is_final() && !pod.ips.is_empty() {
+        let has = |family| pod.ips.iter().any(|ip| IpFamily::of(*ip) == family);
+        for family in IpFamily::BOTH.into_iter().filter(|family| !has(*family)) {
+            facts.lacking.entry(family).or_insert(pod);
+        }
+    }
+}
+
+fn both(families: impl Iterator<Item = IpFamily>) -> bool {
+    families.collect::<BTreeSet<_>>().len() == 2
 }
 
 /// A controller that keeps pods running; Jobs, and static pods that belong to their node, are others.

@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use checks::{CHECKS, Check, How};
+use facts::Gathering;
 pub use facts::{Facts, Subject};
 pub use finding::{BadCode, BadSeverity, Code, Evidence, Finding, Fix, Problem, Severity, Suppression};
 
@@ -84,6 +85,8 @@ pub enum Progress {
 pub struct Diagnosis<'a> {
     facts: Facts<'a>,
     options: &'a Options,
+    /// `None` once all pods were looked at.
+    gathering: Option<Gathering<'a>>,
     runnable: Vec<&'static Check>,
     /// Services that are still to be looked at.
     services: std::vec::IntoIter<&'a Arc<Service>>,
@@ -91,37 +94,57 @@ pub struct Diagnosis<'a> {
 }
 
 impl<'a> Diagnosis<'a> {
-    /// Works out what all checks share, and runs those of the cluster as a whole.
     pub fn new(state: &'a ClusterState, options: &'a Options) -> Diagnosis<'a> {
-        let facts = Facts::new(state, options.now);
+        let facts = Facts::of_services(state, options.now);
         let mut report = Report::default();
         let runnable = runnable(&facts, &mut report);
-        for check in &runnable {
-            if let How::Cluster(find) = check.how {
-                report.findings.extend(find(&facts).into_iter().map(|problem| finish(problem, check)));
-            }
-        }
         let services = state.services().values().collect::<Vec<_>>().into_iter();
-        Diagnosis { facts, options, runnable, services, report }
+        Diagnosis { facts, options, gathering: Some(Gathering::new(state)), runnable, services, report }
     }
 
-    /// Looks at up to so many more Services.
+    /// Looks at up to so many more Services; before the first of them, at up to [`PODS`] as many more pods.
     pub fn step(&mut self, services: usize) -> Progress {
+        if let Some(gathering) = &mut self.gathering {
+            if gathering.step(&mut self.facts, services.saturating_mul(PODS)) == Progress::Done {
+                self.gathering = None;
+                self.ask_cluster();
+            }
+            return Progress::More;
+        }
+        let from = self.report.findings.len();
         for service in self.services.by_ref().take(services) {
             self.report.findings.extend(of_service(&self.facts.subject(service), &self.runnable));
         }
+        self.mark_suppressed(from);
         if self.services.len() == 0 { Progress::Done } else { Progress::More }
+    }
+
+    /// The checks of the cluster as a whole.
+    fn ask_cluster(&mut self) {
+        for check in &self.runnable {
+            if let How::Cluster(find) = check.how {
+                let problems = find(&self.facts).into_iter();
+                self.report.findings.extend(problems.map(|problem| finish(problem, check)));
+            }
+        }
+        self.mark_suppressed(0);
+    }
+
+    fn mark_suppressed(&mut self, from: usize) {
+        for finding in self.report.findings.iter_mut().skip(from) {
+            finding.suppressed = suppression(self.facts.state, self.options, finding);
+        }
     }
 
     /// What was found so far, in the report's order.
     pub fn report(mut self) -> Report {
-        for finding in &mut self.report.findings {
-            finding.suppressed = suppression(self.facts.state, self.options, finding);
-        }
         self.report.findings.sort_by(|a, b| a.rank().cmp(&b.rank()));
         self.report
     }
 }
+
+/// How many pods are looked at in the time of one Service.
+const PODS: usize = 16;
 
 /// The findings about one Service, in the order of the report; those of its cluster as a whole are left out.
 pub fn diagnose_service(state: &ClusterState, service: &Key, options: &Options) -> Report {

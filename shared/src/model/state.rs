@@ -95,6 +95,21 @@ pub struct ClusterState {
 /// A label of pods: namespace, key, value.
 type LabelOf<'a> = (&'a Text, &'a Text, &'a Text);
 
+/// The selectors of all Services, by the first pair of each: a pod is asked only by Services that share one of its labels.
+#[derive(Debug, Default)]
+pub struct Selectors<'a> {
+    askers: HashMap<LabelOf<'a>, Vec<(&'a Key, &'a Labels)>>,
+}
+
+impl<'a> Selectors<'a> {
+    /// The Services that select the pod, each once.
+    pub fn that_select<'s>(&'s self, pod: &'s Pod) -> impl Iterator<Item = &'a Key> + 's {
+        let asking = |(key, value)| self.askers.get(&(pod.namespace(), key, value)).into_iter().flatten();
+        let selecting = pod.meta.labels.iter().flat_map(asking);
+        selecting.filter(|(_, selector)| selector.selects(&pod.meta.labels)).map(|(service, _)| *service)
+    }
+}
+
 /// What of a [`ClusterState`] is on the wire; the indexes are rebuilt from it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -196,23 +211,25 @@ impl ClusterState {
         pods.filter(move |pod| selector.is_some_and(|selector| selector.selects(&pod.meta.labels)))
     }
 
-    /// [`ClusterState::selected_pods`] of all Services at once, in one pass over the pods instead of one per Service.
-    /// Services that select nothing are left out.
-    pub fn selections(&self) -> HashMap<&Key, Vec<&Arc<Pod>>> {
-        // By the first pair of the selector: a pod is asked only by Services that share one of its labels.
+    /// The selectors of all Services, ready to be held against pods.
+    pub fn selectors(&self) -> Selectors<'_> {
         let mut askers: HashMap<LabelOf<'_>, Vec<(&Key, &Labels)>> = HashMap::new();
         for service in self.services.values() {
             let Some(selector) = &service.selector else { continue };
             let Some((key, value)) = selector.iter().next() else { continue };
             askers.entry((service.namespace(), key, value)).or_default().push((service.key(), selector));
         }
+        Selectors { askers }
+    }
+
+    /// [`ClusterState::selected_pods`] of all Services at once, in one pass over the pods instead of one per Service.
+    /// Services that select nothing are left out.
+    pub fn selections(&self) -> HashMap<&Key, Vec<&Arc<Pod>>> {
+        let selectors = self.selectors();
         let mut selections: HashMap<&Key, Vec<&Arc<Pod>>> = HashMap::new();
         for pod in self.pods.values() {
-            for (key, value) in pod.meta.labels.iter() {
-                let asking = askers.get(&(pod.namespace(), key, value)).into_iter().flatten();
-                for (service, _) in asking.filter(|(_, selector)| selector.selects(&pod.meta.labels)) {
-                    selections.entry(service).or_default().push(pod);
-                }
+            for service in selectors.that_select(pod) {
+                selections.entry(service).or_default().push(pod);
             }
         }
         selections

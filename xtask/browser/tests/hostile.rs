@@ -71,7 +71,7 @@ async fn texts_of_a_file_are_shown_and_do_nothing() {
     let origin = server.url.trim_start_matches("http://");
     let browser = Browser::start().await.unwrap();
     let page = &browser.page;
-    for view in ["map", "table", "nodes"] {
+    for view in ["map", "table", "nodes", "findings&severity=info.warn.error"] {
         visit(page, &format!("{}/?view={view}", server.url), origin).await;
     }
     page.open(&server.url).await.unwrap();
@@ -83,7 +83,17 @@ async fn texts_of_a_file_are_shown_and_do_nothing() {
     assert!(targets.iter().any(|target| target.contains("onerror")), "{targets:?}");
     for target in targets {
         let encoded = page.eval(&format!("encodeURIComponent({})", json!(target))).await.unwrap();
-        for tab in ["summary", "endpoints", "rules", "rules&mode=nftables", "details", "changes"] {
+        for tab in [
+            "summary",
+            "endpoints",
+            "ladder",
+            "rules",
+            "rules&mode=nftables",
+            "dns",
+            "findings",
+            "details",
+            "changes",
+        ] {
             visit(page, &format!("{}/?sel={}&tab={tab}", server.url, encoded.as_str().unwrap()), origin)
                 .await;
         }

@@ -63,8 +63,14 @@ fn Card(entry: Arc<Entry>, open: RwSignal<BTreeSet<String>>, naming: Naming) -> 
     let finding = entry.finding.clone();
     let name = name_of(&finding);
     let is_open = open.with_untracked(|open| open.contains(&name));
+    // Most are never opened.
+    let shown = RwSignal::new(is_open);
+    let own = entry.clone();
+    let inside =
+        move || shown.get().then(|| view! { {evidence(&own.finding.evidence)}{fix(&own.finding.fix)} });
     let toggled = move |ev: leptos::ev::Event| {
         let is_open = event_target::<web_sys::Element>(&ev).has_attribute("open");
+        shown.set(is_open);
         open.update_untracked(|open| {
             if is_open {
                 open.insert(name.clone())
@@ -98,8 +104,7 @@ fn Card(entry: Arc<Entry>, open: RwSignal<BTreeSet<String>>, naming: Naming) -> 
             <p class="card-message">{finding.message.clone()}</p>
             <details open=is_open on:toggle=toggled>
                 <summary>"Evidence and fix"</summary>
-                {evidence(&finding.evidence)}
-                {fix(&finding.fix)}
+                {inside}
             </details>
         </li>
     }

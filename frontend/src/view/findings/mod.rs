@@ -25,7 +25,7 @@ use crate::words;
 use filters::FilterBar;
 
 /// Findings shown at once; more on demand.
-const PAGE: usize = 100;
+const PAGE: usize = 60;
 
 /// The screen.
 #[component]

@@ -11,12 +11,13 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use vipscope_shared::diagnose::{Diagnosis, Options, Progress};
+use vipscope_shared::model::Text;
 
-use crate::findings::{Findings, Pressing};
+use crate::findings::{Entry, Findings, Pressing};
 use crate::store::Store;
 use crate::view::shell::{Shell, shell};
 
-/// Longest time to work without letting the page draw, in milliseconds. One Service more may be looked at.
+/// Longest time to work without letting the page draw, in milliseconds. One step more may be taken.
 const SLICE_MS: f64 = 8.0;
 /// Services looked at between two looks at the clock.
 const STEP: usize = 8;
@@ -35,8 +36,10 @@ pub struct FindingsRun {
     /// `None` until the first run is through.
     findings: RwSignal<Option<Arc<Findings>>>,
     phase: StoredValue<Phase>,
-    /// Time that the last run worked, in milliseconds, and its longest piece.
-    worked: StoredValue<(f64, f64)>,
+    /// Time that the last run worked, in milliseconds.
+    worked: StoredValue<f64>,
+    /// Counts timers that were forgotten.
+    turn: StoredValue<u64>,
 }
 
 /// What the runner is about.
@@ -62,12 +65,22 @@ impl FindingsRun {
         let run = FindingsRun {
             findings: RwSignal::new(None),
             phase: StoredValue::new(Phase::Idle),
-            worked: StoredValue::new((0.0, 0.0)),
+            worked: StoredValue::new(0.0),
+            turn: StoredValue::new(0),
         };
         let revision = Memo::new(move |_| shell.store.with(|data| data.revision.clone()));
-        Effect::new(move || match revision.get() {
-            Some(_) => run.want(shell.store),
-            None => run.findings.set(None),
+        Effect::new(move |before: Option<Option<Text>>| {
+            let epoch = revision.with(|revision| revision.as_ref().map(|revision| revision.epoch.clone()));
+            if before.flatten() != epoch {
+                // Another cluster: what is known is of no use, and neither is how long it took.
+                run.findings.set(None);
+                run.worked.set_value(0.0);
+                run.forget_timer();
+            }
+            if epoch.is_some() {
+                run.want(shell.store);
+            }
+            epoch
         });
         set_interval(
             move || {
@@ -86,16 +99,30 @@ impl FindingsRun {
     }
 
     /// How much is wrong in these namespaces, for badges.
-    pub fn pressing(&self, namespaces: &BTreeSet<vipscope_shared::model::Text>) -> Option<Pressing> {
+    pub fn pressing(&self, namespaces: &BTreeSet<Text>) -> Option<Pressing> {
         self.findings.with(|findings| findings.as_ref().map(|findings| findings.pressing(namespaces)))
+    }
+
+    /// A run that is due is not waited for.
+    fn forget_timer(&self) {
+        if self.phase.get_value() == Phase::Due {
+            self.turn.update_value(|turn| *turn += 1);
+            self.phase.set_value(Phase::Idle);
+        }
     }
 
     fn want(self, store: Store) {
         match self.phase.get_value() {
             Phase::Idle => {
                 self.phase.set_value(Phase::Due);
-                let rest = Duration::from_secs_f64(self.worked.get_value().0 * REST / 1000.0);
-                set_timeout(move || spawn_local(self.run(store)), rest.clamp(DELAY, LONGEST));
+                let rest = Duration::from_secs_f64(self.worked.get_value() * REST / 1000.0);
+                let turn = self.turn.get_value();
+                let start = move || {
+                    if self.turn.get_value() == turn {
+                        spawn_local(self.run(store));
+                    }
+                };
+                set_timeout(start, rest.clamp(DELAY, LONGEST));
             }
             Phase::Running => self.phase.set_value(Phase::Outrun),
             Phase::Due | Phase::Outrun => {}
@@ -104,8 +131,8 @@ impl FindingsRun {
 
     async fn run(self, store: Store) {
         self.phase.set_value(Phase::Running);
-        let state = store.peek(|data| data.revision.is_some().then(|| data.state.clone()));
-        if let Some(state) = state {
+        let taken = store.peek(|data| Some((data.revision.clone()?.epoch, data.state.clone())));
+        if let Some((epoch, state)) = taken {
             let options = Options::at(store.server_now());
             let mut watch = Watch::default();
             let mut diagnosis = Diagnosis::new(&state, &options);
@@ -116,14 +143,23 @@ impl FindingsRun {
                 }
             }
             watch.pause().await;
-            let findings = Findings::of(&state, diagnosis.report());
-            watch.stop();
-            self.worked.set_value((watch.worked, watch.longest));
-            witness(&watch);
-            // The data may have gone while this was worked out.
-            let is_there = store.peek(|data| data.revision.is_some());
+            let report = diagnosis.report();
+            let mut findings = Findings { entries: Vec::new(), skipped: report.skipped };
+            for finding in report.findings {
+                findings.entries.push(Arc::new(Entry::of(&state, finding)));
+                if watch.is_over() {
+                    watch.pause().await;
+                }
+            }
+            watch.pause().await;
             let is_new = self.findings.with_untracked(|old| old.as_deref() != Some(&findings));
-            if is_there && is_new {
+            watch.stop();
+            self.worked.set_value(watch.worked);
+            witness(&watch);
+            // Another cluster may have come while this was worked out.
+            let is_current =
+                store.peek(|data| data.revision.as_ref().is_some_and(|revision| revision.epoch == epoch));
+            if is_current && is_new {
                 self.findings.set(Some(Arc::new(findings)));
             }
         }

@@ -2,7 +2,7 @@
 //! resolver. Worked out from the objects; nothing is asked of any network.
 
 use leptos::prelude::*;
-use vipscope_shared::discovery::{Answer, Dns, Lookup, Nameserver, Record, Resolver};
+use vipscope_shared::discovery::{Answer, Data, Dns, Lookup, Nameserver, Record, Resolver};
 use vipscope_shared::model::{ClusterState, Key, Keyed, Service};
 
 use super::environment::Environments;
@@ -23,7 +23,15 @@ pub fn ServiceDns(key: Key) -> impl IntoView {
     let of = key.clone();
     let records = Memo::new(move |_| {
         shell.store.state(|state| {
-            state.services().get(&of).map(|service| Dns::new(state).records(service)).unwrap_or_default()
+            let mut records =
+                state.services().get(&of).map(|service| Dns::new(state).records(service)).unwrap_or_default();
+            // What people look up first.
+            records.sort_by_key(|record| match record.data {
+                Data::A { .. } | Data::Aaaa { .. } | Data::Cname { .. } => 0,
+                Data::Srv { .. } => 1,
+                Data::Ptr { .. } => 2,
+            });
+            records
         })
     });
     let title = move || match records.with(Vec::len) {
@@ -75,7 +83,7 @@ fn record_table(records: &[Record]) -> AnyView {
     let more = (more > 0).then(|| view! { <p class="muted">{format!("and {more} more")}</p> });
     let rows = records.iter().take(LISTED).map(row).collect_view();
     view! {
-        <table class="evidence">
+        <table class="evidence records">
             <thead><tr><th scope="col">"Name"</th><th scope="col">"Type"</th><th scope="col">"Data"</th></tr></thead>
             <tbody>{rows}</tbody>
         </table>
@@ -164,7 +172,10 @@ fn LookupBox(service: Option<Key>, asker: Option<Key>) -> impl IntoView {
             Some(look_up(state, name.trim(), asker))
         })
     });
-    let name = move || asked.with(|asked| asked.as_ref().map(|asked| asked.name.clone()).unwrap_or_default());
+    let name = move || shell.asked.with(|asked| asked.name.clone());
+    // What is looked up as long as nothing is typed.
+    let usual =
+        move || asked.with(|asked| asked.as_ref().map(|asked| asked.name.clone()).unwrap_or_default());
     let from =
         move || asked.with(|asked| asked.as_ref().map(|asked| asked.asker.to_string()).unwrap_or_default());
     let typed = move |ev| shell.asked.update(|asked| asked.name = event_target_value(&ev));
@@ -179,9 +190,9 @@ fn LookupBox(service: Option<Key>, asker: Option<Key>) -> impl IntoView {
     });
     let options =
         move || pods.get().into_iter().map(|pod| view! { <option value=pod></option> }).collect_view();
-    let choose = move |ev| {
-        let chosen = pod_key(&event_target_value(&ev));
-        shell.asked.update(|asked| asked.asker = chosen);
+    let choose = move |ev| match pod_key(&event_target_value(&ev)) {
+        Some(pod) => shell.asked.update(|asked| asked.asker = Some(pod)),
+        None => event_target::<web_sys::HtmlInputElement>(&ev).set_value(&untrack(from)),
     };
     let asker_input = fixed.is_none().then(|| view! {
         <label>"from pod"
@@ -195,7 +206,7 @@ fn LookupBox(service: Option<Key>, asker: Option<Key>) -> impl IntoView {
             <div class="ladder-choices">
                 <label>"name"
                     <input class="field-input mono" data-testid="lookup-name" autocomplete="off" spellcheck="false" maxlength="253"
-                        placeholder="web, web.shop, example.com" prop:value=name on:input=typed/>
+                        placeholder=usual prop:value=name on:input=typed/>
                 </label>
                 {asker_input}
             </div>

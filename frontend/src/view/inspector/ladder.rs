@@ -16,9 +16,10 @@ use crate::words;
 /// Pods of the namespace that are offered beside the Service's own.
 const OTHERS: usize = 200;
 
-/// What is offered and what was climbed.
+/// What there is to choose from, and what is chosen.
 #[derive(Debug, Clone, PartialEq)]
-struct Model {
+struct Choices {
+    service: Key,
     /// The Service's own pods, in the order of its endpoints, and whether each gets traffic.
     own: Vec<(Key, bool)>,
     /// Others of its namespace.
@@ -27,15 +28,22 @@ struct Model {
     /// Several ports, if there are: id, and whether it is the one that is asked about.
     ports: Vec<(Text, bool)>,
     has_outside: bool,
-    /// `None` if there is no pod or no node to ask about.
-    climbed: Option<(Question, Climbed)>,
+    pod: Option<Key>,
+    node: Option<Text>,
 }
 
-fn model(state: &ClusterState, service: &Service, port: Option<&Text>, asked: &Asked) -> Model {
+fn choices_of(state: &ClusterState, service: &Service, port: Option<&Text>, asked: &Asked) -> Choices {
     let rows = endpoint_rows(state, service, asked.via);
-    let own = rows.iter().filter_map(|row| Some((row.pod.clone()?, is_useful(service, row))));
-    let mut own: Vec<(Key, bool)> = own.collect();
-    own.dedup_by(|a, b| a.0 == b.0);
+    let mut own: Vec<(Key, bool)> = Vec::new();
+    for row in &rows {
+        let Some(pod) = &row.pod else { continue };
+        let gets = is_useful(service, row);
+        // With two families a pod has two rows.
+        match own.iter_mut().find(|(key, _)| key == pod) {
+            Some((_, already)) => *already |= gets,
+            None => own.push((pod.clone(), gets)),
+        }
+    }
     let is_own = |key: &Key| own.iter().any(|(own, _)| own == key);
     let others = state.pods().in_namespace(service.namespace()).map(|pod| pod.key());
     let others: Vec<Key> = others.filter(|key| !is_own(key)).take(OTHERS).cloned().collect();
@@ -43,43 +51,38 @@ fn model(state: &ClusterState, service: &Service, port: Option<&Text>, asked: &A
     let pod = asked.pod.as_ref().or(first).or(others.first()).cloned();
     let nodes: Vec<Text> = state.nodes().values().map(|node| node.name().clone()).collect();
     let node = asked.node.clone().or_else(|| nodes.first().cloned());
-    let climbed = pod.zip(node).map(|(pod, node)| {
-        let question = Question {
-            service: service.key().clone(),
-            port: port.cloned(),
-            pod,
-            node,
-            via: asked.via,
-            mode: None,
-        };
-        let climbed = ladder(state, &question);
-        (question, climbed)
-    });
     let ids = service.ports.iter().map(words::port_id).enumerate();
     let ports: Vec<(Text, bool)> =
         ids.map(|(nth, id)| (id.clone(), port.map_or(nth == 0, |port| *port == id))).collect();
     let has_outside = super::endpoints::has_outside(service);
-    Model { own, others, nodes, ports, has_outside, climbed }
+    Choices { service: service.key().clone(), own, others, nodes, ports, has_outside, pod, node }
 }
 
 /// The tab.
 #[component]
 pub fn Ladder(key: Key, port: Option<Text>) -> impl IntoView {
     let shell = shell();
-    let service = key.clone();
-    let model = Memo::new(move |_| {
+    let (of, of_port) = (key.clone(), port.clone());
+    // Apart from the rungs: an open menu is left alone while those follow the cluster.
+    let offered = Memo::new(move |_| {
         let asked = shell.asked.get();
-        shell.store.state(|state| Some(model(state, state.services().get(&key)?, port.as_ref(), &asked)))
+        shell
+            .store
+            .state(|state| Some(choices_of(state, state.services().get(&of)?, of_port.as_ref(), &asked)))
     });
-    let choices = {
-        let service = service.clone();
-        move || model.get().map(|model| choices(&service, &model))
-    };
-    let rungs = move || {
-        model.get().map(|model| match &model.climbed {
-            Some((question, climbed)) => rungs(question, climbed),
-            None => view! { <p class="muted">"There is no pod, or no node, to ask about."</p> }.into_any(),
-        })
+    let climbed = Memo::new(move |_| {
+        let (pod, node) =
+            offered.with(|choices| choices.as_ref().map(|c| (c.pod.clone(), c.node.clone())))?;
+        let via = shell.asked.with(|asked| asked.via);
+        let (service, port) = (key.clone(), port.clone());
+        let question = Question { service, port, pod: pod?, node: node?, via, mode: None };
+        let climbed = shell.store.state(|state| ladder(state, &question));
+        Some((question, climbed))
+    });
+    let choices = move || offered.with(|offered| offered.as_ref().map(choices));
+    let rungs = move || match climbed.get() {
+        Some((question, climbed)) => rungs(&question, &climbed),
+        None => view! { <p class="muted">"There is no pod, or no node, to ask about."</p> }.into_any(),
     };
     view! {
         <section class="sec ladder" data-testid="ladder">
@@ -89,10 +92,9 @@ pub fn Ladder(key: Key, port: Option<Text>) -> impl IntoView {
     }
 }
 
-fn choices(service: &Key, model: &Model) -> AnyView {
+fn choices(choices: &Choices) -> AnyView {
     let shell = shell();
-    let asked = model.climbed.as_ref().map(|(question, _)| (question.pod.clone(), question.node.clone()));
-    let (pod, node) = asked.unzip();
+    let Choices { pod, node, .. } = choices;
     let option = |key: &Key, gets: Option<bool>| {
         let words = match gets {
             Some(true) => format!("{} · gets traffic", key.name),
@@ -101,17 +103,17 @@ fn choices(service: &Key, model: &Model) -> AnyView {
         };
         view! { <option value=key.to_string() selected=pod.as_ref() == Some(key)>{words}</option> }
     };
-    let own = model.own.iter().map(|(key, gets)| option(key, Some(*gets))).collect_view();
-    let others = model.others.iter().map(|key| option(key, None)).collect_view();
-    let others = (!model.others.is_empty())
+    let own = choices.own.iter().map(|(key, gets)| option(key, Some(*gets))).collect_view();
+    let others = choices.others.iter().map(|key| option(key, None)).collect_view();
+    let others = (!choices.others.is_empty())
         .then(|| view! { <optgroup label="Other pods of the namespace">{others}</optgroup> });
     let stray = pod
         .as_ref()
-        .filter(|pod| !model.own.iter().any(|(key, _)| key == *pod) && !model.others.contains(pod));
+        .filter(|pod| !choices.own.iter().any(|(key, _)| key == *pod) && !choices.others.contains(pod));
     let stray =
         stray.map(|pod| view! { <option value=pod.to_string() selected=true>{pod.to_string()}</option> });
-    let gone = node.clone().filter(|node| !model.nodes.contains(node));
-    let nodes = model.nodes.iter().chain(&gone).map(|name| {
+    let gone = node.clone().filter(|node| !choices.nodes.contains(node));
+    let nodes = choices.nodes.iter().chain(&gone).map(|name| {
         view! { <option value=name.to_string() selected=node.as_ref() == Some(name)>{name.to_string()}</option> }
     });
     let nodes = nodes.collect_view();
@@ -121,23 +123,23 @@ fn choices(service: &Key, model: &Model) -> AnyView {
         <div class="ladder-choices">
             <label>"to pod"<select class="field-input" data-testid="ladder-pod" on:change=to_pod>{stray}{own}{others}</select></label>
             <label>"from node"<select class="field-input" data-testid="ladder-node" on:change=to_node>{nodes}</select></label>
-            {port_choice(service, model)}
-            {model.has_outside.then(via_choice)}
+            {port_choice(choices)}
+            {choices.has_outside.then(via_choice)}
         </div>
     }
     .into_any()
 }
 
-fn port_choice(service: &Key, model: &Model) -> Option<AnyView> {
+fn port_choice(choices: &Choices) -> Option<AnyView> {
     let shell = shell();
-    if model.ports.len() < 2 {
+    if choices.ports.len() < 2 {
         return None;
     }
-    let options = model.ports.iter().map(|(id, chosen)| {
+    let options = choices.ports.iter().map(|(id, chosen)| {
         view! { <option value=id.to_string() selected=*chosen>{id.to_string()}</option> }
     });
     let options = options.collect_view();
-    let service = service.clone();
+    let service = choices.service.clone();
     let choose = move |ev| {
         shell.select(Some(Target::Port(service.clone(), event_target_value(&ev).into())));
     };
@@ -169,7 +171,7 @@ fn rungs(question: &Question, climbed: &Climbed) -> AnyView {
     let failure = climbed.first_failure();
     let unknown = climbed.rungs.iter().filter(|rung| rung.verdict == Verdict::Unknown).count();
     let (tone, summary) = match (failure, unknown) {
-        (Some(rung), _) => ("bad", format!("Stops at: {}. {}.", rung.step.title(), upper(&rung.says))),
+        (Some(rung), _) => ("bad", format!("First rung that fails: “{}”: {}.", rung.step.title(), rung.says)),
         (None, 0) => {
             ("ok", format!("Every rung holds: {} gets its share from {}.", question.pod.name, question.node))
         }
@@ -188,11 +190,6 @@ fn rungs(question: &Question, climbed: &Climbed) -> AnyView {
         <ol class="rungs">{all}</ol>
     }
     .into_any()
-}
-
-fn upper(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn rung(rung: &Rung, is_first_failure: bool) -> AnyView {
