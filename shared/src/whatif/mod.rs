@@ -2,6 +2,7 @@
 //!
 //! [`edit`] is the language of edits, [`difference`] compares two clusters flow by flow.
 
+pub mod compare;
 pub mod difference;
 pub mod edit;
 mod flows;
