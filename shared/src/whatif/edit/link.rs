@@ -7,8 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
-use super::parse::from_value;
-use super::{BadEdits, Edit};
+use super::{BadEdits, Edit, read};
 
 /// Most bytes of JSON in a link.
 pub const MOST_BYTES: usize = 1 << 20;
@@ -45,5 +44,5 @@ pub fn decode(text: &str) -> Result<Vec<Edit>, BadLink> {
     let packed = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadLink::Base64)?;
     let json = decompress_to_vec_with_limit(&packed, MOST_BYTES).map_err(|_| BadLink::Deflate)?;
     let value = serde_json::from_slice(&json).map_err(|_| BadLink::Json)?;
-    Ok(from_value(value)?)
+    Ok(read(value)?)
 }

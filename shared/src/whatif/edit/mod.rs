@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use export::{Export, export};
-pub use parse::{BadEdits, MOST_EDITS, parse};
+pub use parse::{BadEdits, MOST_EDITS, parse, read};
 
-use crate::model::{Key, Kind, PROXY_CONFIG_MAP, Text};
+use crate::model::{Key, Kind, ObjectRef, PROXY_CONFIG_MAP, Text};
 
 /// One change. In JSON the field `op` names it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -148,6 +148,12 @@ impl FromStr for ObjectName {
             return Err(bad());
         }
         Ok(ObjectName { kind, key })
+    }
+}
+
+impl From<ObjectRef> for ObjectName {
+    fn from(object: ObjectRef) -> ObjectName {
+        ObjectName { kind: object.kind, key: object.key }
     }
 }
 

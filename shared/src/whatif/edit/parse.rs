@@ -37,14 +37,14 @@ pub enum BadEdits {
 pub fn parse(text: &str) -> Result<Vec<Edit>, BadEdits> {
     let mut documents = parse_documents(text).map_err(|error| BadEdits::Document(error.to_string()))?;
     match documents.len() {
-        1 => from_value(documents.swap_remove(0)),
+        1 => read(documents.swap_remove(0)),
         0 => Err(BadEdits::NotAList("nothing")),
         _ => Err(BadEdits::NotAList("several documents")),
     }
 }
 
 /// [`parse`], of what is JSON already.
-pub(super) fn from_value(value: Value) -> Result<Vec<Edit>, BadEdits> {
+pub fn read(value: Value) -> Result<Vec<Edit>, BadEdits> {
     let found = match &value {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object with other fields",
