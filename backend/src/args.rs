@@ -36,6 +36,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Which flows differ between two proxy modes, configurations or clusters, and why. Exit code 1 if anything differs
     Compare(CompareArgs),
+    /// What would become of traffic if a file of Kubernetes objects were edited: flows, connections, rules, findings
+    Whatif(WhatifArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -283,6 +285,49 @@ impl FromStr for FailOn {
                 Err(_) => Err("expected info, warn, error or never".to_owned()),
             },
         }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct WhatifArgs {
+    /// Kubernetes objects as JSON or YAML, e.g. of `kubectl get svc,endpoints,endpointslices,pods,nodes,ns,cm -A -o json`; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub cluster: PathBuf,
+    /// Edits as JSON or YAML: [{"op": "node", "node": "node-d", "state": "drain"}]; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub edits: PathBuf,
+    /// kube-proxy's config.conf, instead of the one in the ConfigMap kube-system/kube-proxy
+    #[arg(long, value_name = "FILE")]
+    pub proxy_config: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Prints the kubectl commands that make the edits, instead of what they would do
+    #[arg(long, conflicts_with_all = ["json", "fail_on"])]
+    pub kubectl: bool,
+    /// Exit with 1 if a flow is lost, or also if one is degraded: lost | degraded | never
+    #[arg(long, value_name = "GRADE", default_value = "never", value_parser = fail_on_grade)]
+    pub fail_on: FailOnGrade,
+    /// The time of the edits, e.g. when the file was made: 2026-01-31T12:00:00Z [default: the clock]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub now: Option<Timestamp>,
+}
+
+/// `--fail-on` of `whatif`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailOnGrade {
+    Never,
+    Lost,
+    /// Lost as well.
+    Degraded,
+}
+
+fn fail_on_grade(text: &str) -> Result<FailOnGrade, String> {
+    match text {
+        "never" => Ok(FailOnGrade::Never),
+        "lost" => Ok(FailOnGrade::Lost),
+        "degraded" => Ok(FailOnGrade::Degraded),
+        _ => Err("expected lost, degraded or never".to_owned()),
     }
 }
 

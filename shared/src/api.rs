@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::delta::{Delta, Revision, Snapshot};
 use crate::diagnose::{Finding, Skipped};
 use crate::model::{ClusterState, Text};
+use crate::whatif::difference::Difference;
+use crate::whatif::edit::ObjectName;
 
 /// Close code of the WebSocket after a [`StreamMessage::Resync`].
 pub const CLOSE_RESYNC: u16 = 4410;
@@ -85,6 +87,19 @@ pub struct FindingsResponse {
     pub findings: Vec<Finding>,
     /// Checks that were not run, since no object of a kind that they need is known.
     pub skipped: Vec<Skipped>,
+}
+
+/// Answer of `POST api/v1/whatif`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WhatIfResponse {
+    /// Of the state that the edits were made in.
+    pub revision: Revision,
+    /// The server's clock, by which ages are judged.
+    pub time: Timestamp,
+    /// The objects that differ, as `KIND/NAMESPACE/NAME`; sorted.
+    pub changed: Vec<ObjectName>,
+    #[serde(flatten)]
+    pub difference: Difference,
 }
 
 /// `application/problem+json` (RFC 9457).

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod difference;
 pub mod rules;
 pub mod trace;
+pub mod whatif;
 
 use std::io::{self, ErrorKind, Write};
 
@@ -17,6 +18,11 @@ use anyhow::{Context, Result};
 pub enum Colour {
     Plain,
     Ansi,
+}
+
+/// Control characters, which a terminal would obey, are replaced: text may come from a cluster.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// To standard output; a reader that has gone away, such as `head`, is no error.

@@ -13,6 +13,7 @@ mod security;
 mod snapshot;
 mod stream;
 mod trace;
+mod whatif;
 
 use std::future::Future;
 use std::time::Duration;
@@ -66,6 +67,7 @@ pub fn app(state: AppState, security: Security) -> Router {
         .route("/api/v1/stream", get(stream::upgrade))
         .route("/api/v1/rules/{node}", get(rules::get))
         .route("/api/v1/trace", post(trace::post))
+        .route("/api/v1/whatif", post(whatif::post))
         .nest("/api/v1/sandbox", sandbox::routes())
         .route("/api/v1/findings", get(findings::get))
         .fallback(assets::file);

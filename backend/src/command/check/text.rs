@@ -7,7 +7,7 @@ use std::fmt::Write;
 use vipscope_shared::diagnose::{Check, Code, Finding, Report, Severity, Suppression};
 use vipscope_shared::model::Kind;
 
-use crate::command::Colour;
+use crate::command::{Colour, clean};
 
 /// Every finding, then a line that counts them.
 pub(super) fn report(report: &Report, colour: Colour) -> String {
@@ -61,10 +61,6 @@ pub(super) fn by_whom(suppression: Suppression) -> &'static str {
         Suppression::Annotation => "annotation",
         Suppression::Flag => "--ignore",
     }
-}
-
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn summary(report: &Report) -> String {

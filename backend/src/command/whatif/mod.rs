@@ -1,0 +1,82 @@
+//! `vipscope whatif`: what would become of traffic if the objects in a file were edited. The same input and `--now` always give the
+//! same output.
+//!
+//! Text for people, JSON for scripts. Exit code 1 if a flow becomes as bad as `--fail-on`, else 0; bad input, and an edit that the API
+//! server would refuse, is an error, for which `main` exits with 2.
+
+mod text;
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use serde::Serialize;
+use vipscope_shared::whatif::apply::apply;
+use vipscope_shared::whatif::difference::{Difference, Grade};
+use vipscope_shared::whatif::edit::{self, Export, ObjectName};
+use vipscope_shared::whatif::{Options, difference_with};
+
+use super::{Colour, clean, cluster_file, print};
+use crate::args::{FailOnGrade, WhatifArgs};
+
+/// Exit code for flows that become bad enough.
+const WORSE: u8 = 1;
+
+pub fn run(args: &WhatifArgs, colour: Colour) -> Result<ExitCode> {
+    let shown = if args.edits.as_os_str() == "-" {
+        if args.cluster.as_os_str() == "-" {
+            bail!("--cluster and --edits can't both be standard input");
+        }
+        "standard input".to_owned()
+    } else {
+        args.edits.display().to_string()
+    };
+    let edits = edit::parse(&cluster_file::read(&args.edits, &shown)?).with_context(|| shown.clone())?;
+    let before = cluster_file::load(&args.cluster, args.proxy_config.as_deref())?;
+    let now = args.now.unwrap_or_else(Timestamp::now);
+    let after = apply(&before, &edits, now).with_context(|| shown.clone())?;
+    if args.kubectl {
+        print(&commands(&edit::export(&before, &edits)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let options = Options { changed: Some(&after.changed), ..Options::at(now) };
+    let difference = difference_with(&before, &after.state, &options);
+    let changed = after.changed.into_iter().map(ObjectName::from).collect();
+    let report = Report { now, changed, difference };
+    print(&if args.json {
+        serde_json::to_string_pretty(&report).context("can't write JSON")? + "\n"
+    } else {
+        text::report(&report, colour)
+    })?;
+    let failed = report.difference.flows.iter().any(|flow| match args.fail_on {
+        FailOnGrade::Never => false,
+        FailOnGrade::Lost => flow.grade == Grade::Lost,
+        FailOnGrade::Degraded => matches!(flow.grade, Grade::Lost | Grade::Degraded),
+    });
+    Ok(if failed { ExitCode::from(WORSE) } else { ExitCode::SUCCESS })
+}
+
+#[derive(Serialize)]
+struct Report {
+    now: Timestamp,
+    changed: Vec<ObjectName>,
+    #[serde(flatten)]
+    difference: Difference,
+}
+
+/// A script: commands, the manifest to apply as a here document, and the rest as comments.
+fn commands(export: &Export) -> String {
+    let mut out = String::new();
+    for command in &export.commands {
+        let _ = writeln!(out, "{}", clean(command));
+    }
+    if let Some(manifest) = &export.manifest {
+        // JSON has no line that could end it.
+        let _ = write!(out, "kubectl apply -f - <<'EOF'\n{manifest}EOF\n");
+    }
+    for words in &export.left_out {
+        let _ = writeln!(out, "# no command: {}", clean(words));
+    }
+    out
+}
