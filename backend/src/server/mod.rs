@@ -6,14 +6,17 @@ mod assets;
 mod findings;
 mod health;
 mod metrics;
+mod nodes;
 mod problem;
 mod rules;
 mod sandbox;
 mod security;
 mod snapshot;
+mod socket;
 mod stream;
 mod trace;
 mod whatif;
+mod traffic;
 
 use std::future::Future;
 use std::time::Duration;
@@ -35,6 +38,7 @@ pub use metrics::Metrics;
 pub use problem::Problem;
 pub use sandbox::Panel;
 pub use security::{BasePath, BasePathError, Security};
+pub use traffic::Traffic;
 
 use crate::cluster::Feed;
 
@@ -50,6 +54,7 @@ pub struct AppState {
     /// Cancelled when the server stops: sockets then close.
     pub shutdown: CancellationToken,
     pub panel: Panel,
+    pub traffic: Traffic,
 }
 
 /// Every route, below the base path, behind the checks of [`Security`].
@@ -68,6 +73,8 @@ pub fn app(state: AppState, security: Security) -> Router {
         .route("/api/v1/rules/{node}", get(rules::get))
         .route("/api/v1/trace", post(trace::post))
         .route("/api/v1/whatif", post(whatif::post))
+        .route("/api/v1/traffic", get(traffic::upgrade))
+        .route("/api/v1/nodes", get(nodes::get))
         .nest("/api/v1/sandbox", sandbox::routes())
         .route("/api/v1/findings", get(findings::get))
         .fallback(assets::file);

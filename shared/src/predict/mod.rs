@@ -19,7 +19,7 @@ use crate::proxy::{self, Rules, iptables, ipvs, nftables, userspace};
 use crate::trace::{HostView, Origin, Packet, PodLink, Program, ProxySocket, Trace};
 
 pub use answer::{Answer, Basis, Claim, OutcomeView, PacketView, StepKind, StepView};
-pub use ask::{AskError, Question, Reply, Resolution, ask};
+pub use ask::{AskError, Observed, Question, Reply, Resolution, ask, ask_observed};
 
 /// Rules of one node, one family and one mode, ready to be asked.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Predictor {
     pub(crate) ports: Arc<[PortInfo]>,
     /// Addresses that ipvs mode binds to its dummy interface.
     bound: Vec<IpAddr>,
+    /// Whose rules these are.
+    basis: Basis,
 }
 
 impl Predictor {
@@ -125,7 +127,25 @@ impl Predictor {
         let mut host = host_view(&context);
         host.add_local(bound.iter().copied());
         let program = program(rules).with_sockets(sockets.into_iter().map(socket).collect());
-        Predictor { context, program, host, ports, bound }
+        Predictor { context, program, host, ports, bound, basis: Basis::Predicted }
+    }
+
+    /// With rules that a node really has. `ports` are the Service ports by which answers are named.
+    pub fn with_rules(
+        context: NodeContext,
+        rules: Rules,
+        sockets: Vec<userspace::ProxySocket>,
+        ports: Vec<PortInfo>,
+    ) -> Predictor {
+        let mut host = host_view(&context);
+        let mut bound = match &rules {
+            Rules::Ipvs(ruleset) => ruleset.dummy_addresses.iter().copied().collect(),
+            _ => Vec::new(),
+        };
+        bound.sort_unstable();
+        host.add_local(bound.iter().copied());
+        let program = program(rules.with_jumps()).with_sockets(sockets.into_iter().map(socket).collect());
+        Predictor { context, program, host, ports, bound, basis: Basis::Observed }
     }
 
     /// The packet as the kernel would send it: in ipvs mode, a process of the node that talks to an address of the
