@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::api;
-use crate::view::{Footer, Inspector, KeysHelp, Rail, Shell, Stage, TopBar, TraceRun, bind_keys};
+use crate::view::{Footer, Inspector, KeysHelp, Rail, Shell, Stage, TopBar, TraceRun, WhatIf, bind_keys};
 use crate::view_state::Chrome;
 
 /// The dashboard.
@@ -12,13 +12,15 @@ pub fn App() -> impl IntoView {
     let shell = Shell::start();
     provide_context(shell);
     provide_context(TraceRun::start(shell));
+    let whatif = WhatIf::start(shell);
+    provide_context(whatif);
     api::start(shell.store);
     api::watch_wakeups(shell.store);
-    bind_keys(shell);
+    bind_keys(shell, whatif);
     let kiosk = move || shell.chrome.get() == Chrome::Kiosk;
     let full = move || !kiosk();
     view! {
-        <div class="app" class:kiosk=kiosk class:is-picking=move || shell.picking.get().is_some() class:has-selection=move || shell.selected.with(Option::is_some)>
+        <div class="app" class:kiosk=kiosk class:is-picking=move || shell.picking.get().is_some() || whatif.picking.get() class:has-selection=move || shell.selected.with(Option::is_some)>
             <Show when=full>
                 <TopBar/>
                 <Rail/>

@@ -8,6 +8,7 @@ pub mod api;
 mod app;
 pub mod canvas;
 pub mod changes;
+pub mod compare;
 pub mod complete;
 pub mod search;
 pub mod store;
@@ -15,6 +16,7 @@ pub mod tracing;
 pub mod ui;
 pub mod view;
 pub mod view_state;
+pub mod whatif;
 pub mod words;
 
 /// Mounts the dashboard into the page's body.

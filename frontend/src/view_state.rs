@@ -10,8 +10,11 @@ use vipscope_shared::model::{IpFamily, Protocol, ProxyMode, Text};
 use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
+use vipscope_shared::whatif::edit::Edit;
 
 use crate::canvas::Theme;
+use crate::compare::Comparison;
+use crate::whatif::{link_of, link_to};
 
 /// The screens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,18 +23,22 @@ pub enum Screen {
     Map,
     Table,
     Nodes,
+    /// Two settings of kube-proxy, or two clusters, side by side.
+    Compare,
     /// Only while the source is the sandbox.
     Sandbox,
 }
 
 impl Screen {
-    pub const ALL: [Screen; 4] = [Screen::Map, Screen::Table, Screen::Nodes, Screen::Sandbox];
+    pub const ALL: [Screen; 5] =
+        [Screen::Map, Screen::Table, Screen::Nodes, Screen::Compare, Screen::Sandbox];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Screen::Map => "map",
             Screen::Table => "table",
             Screen::Nodes => "nodes",
+            Screen::Compare => "compare",
             Screen::Sandbox => "sandbox",
         }
     }
@@ -160,6 +167,10 @@ pub struct ViewState {
     /// On which node, in which mode and family rules are shown.
     pub rules: Wanted,
     pub trace: Option<Traced>,
+    /// The edits of the what-if drawer; `None`: it is closed.
+    pub whatif: Option<Vec<Edit>>,
+    /// What the compare view holds against each other.
+    pub compare: Comparison,
     pub query: String,
 }
 
@@ -170,7 +181,7 @@ impl ViewState {
         let mut trace = Parts::default();
         for pair in search.trim_start_matches('?').split('&') {
             let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
-            if !trace.read(name, &decode(raw)) {
+            if !trace.read(name, &decode(raw)) && !view.compare.read(name, &decode(raw)) {
                 view.read(name, raw);
             }
         }
@@ -194,6 +205,7 @@ impl ViewState {
             "node" => self.rules.node = Some(value()).filter(|name| !name.is_empty()).map(Text::from),
             "mode" => self.rules.mode = value().parse().ok(),
             "family" => self.rules.family = named(&IpFamily::BOTH, family_name, &value()),
+            "whatif" => self.whatif = link_to(&value()),
             "q" => self.query = value(),
             _ => {}
         }
@@ -216,6 +228,8 @@ impl ViewState {
         if let Some(trace) = &self.trace {
             trace.print(&mut pairs);
         }
+        pairs.extend(self.whatif.as_ref().map(|edits| ("whatif", encode(&link_of(edits)))));
+        pairs.extend(self.compare.print().into_iter().map(|(name, value)| (name, encode(&value))));
         pairs.extend(self.camera.map(|camera| ("cam", print_camera(camera))));
         pairs.extend(self.theme.map(|theme| ("theme", theme_name(theme).to_owned())));
         if !self.query.is_empty() {

@@ -1,11 +1,13 @@
 //! The URL: what it says is shown, what is shown is what it says.
 
 use vipscope_frontend::canvas::Theme;
+use vipscope_frontend::compare::{Comparison, Settings, Switch};
 use vipscope_frontend::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState};
 use vipscope_shared::model::{IpFamily, Key, Protocol, ProxyMode};
 use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
+use vipscope_shared::whatif::edit::{Edit, NodeEdit};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn example() -> ViewState {
@@ -30,6 +32,11 @@ fn example() -> ViewState {
             answer: 2,
             ..traced("pod/shop/web-0", "svc/shop/cart:http")
         }),
+        whatif: Some(vec![Edit::Node { node: "node-d".into(), state: NodeEdit::Drain }]),
+        compare: Comparison {
+            b: Settings { mode: Some(ProxyMode::Nftables), localhost: Switch::Off, ..Settings::default() },
+            ..Comparison::default()
+        },
         query: "app=web & more/ü".to_owned(),
     }
 }
@@ -53,7 +60,8 @@ fn prints_what_a_reader_can_read() {
         text,
         "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&node=node%20a&mode=ipvs&family=ipv6\
          &from=pod/shop/web-0&to=svc/shop/cart:http&protocol=udp&via=node%20b&via-mode=nftables&compare=1&answer=3\
-         &cam=-12.5,40,1.25&theme=dark&q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
+         &whatif=%5B%7B%22op%22:%22node%22%2C%22node%22:%22node-d%22%2C%22state%22:%22drain%22%7D%5D\
+         &b-mode=nftables&b-localhost=off&cam=-12.5,40,1.25&theme=dark&q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
     );
 }
 

@@ -16,6 +16,8 @@ pub enum Icon {
     Link,
     Chevron,
     Sandbox,
+    /// Two arrows, opposite ways.
+    Compare,
     /// Crosshair: point at something.
     Pick,
 }
@@ -40,6 +42,7 @@ impl Icon {
             }
             Icon::Chevron => "M5 6.5l3 3 3-3",
             Icon::Sandbox => "M2.5 6.5h11l-1.2 7h-8.6zM5 6.5a3 3 0 0 1 6 0M8 3.4V1.8",
+            Icon::Compare => "M2.5 5.5h10M9.8 2.8l2.7 2.7-2.7 2.7M13.5 10.5h-10M6.2 7.8 3.5 10.5l2.7 2.7",
             Icon::Pick => "M12 8a4 4 0 1 1-8 0 4 4 0 0 1 8 0ZM8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4",
         }
     }

@@ -11,6 +11,7 @@ use super::shell::{Shell, shell};
 use super::trace_actions::TraceMenu;
 use super::trace_panel::TracePanel;
 use super::trace_run::trace_run;
+use super::whatif::{MomentSwitch, WhatIfDrawer, whatif};
 use crate::canvas::{FittedCamera, Hover, MapCanvas, zoom_by};
 use crate::tracing::End;
 use crate::ui::{Icon, IconView};
@@ -26,8 +27,10 @@ pub fn MapScreen() -> impl IntoView {
     provide_context(FittedCamera(RwSignal::new(None)));
     let menu = RwSignal::new(None);
     let missed = RwSignal::new(None);
+    let whatif = whatif();
     let on_select = Callback::new(move |target: Option<Target>| match shell.picking.get_untracked() {
         Some(end) => missed.set(pick(shell, end, target)),
+        None if whatif.take(target.as_ref()) => {}
         None => shell.select(target),
     });
     let on_menu = Callback::new(move |at: Hover| menu.set(Some(at)));
@@ -38,7 +41,7 @@ pub fn MapScreen() -> impl IntoView {
             <div class="map-room">
                 <MapCanvas scene=scene selected=shell.selected.into() on_select=on_select on_menu=on_menu
                     hovered=shell.hovered camera=shell.camera theme=theme paused=paused/>
-                <div class="map-bar"><NamespaceFilter/></div>
+                <div class="map-bar"><NamespaceFilter/><MomentSwitch/></div>
                 <PickHint missed=missed/>
                 <Legend scene=scene/>
                 <ZoomButtons/>
@@ -46,6 +49,7 @@ pub fn MapScreen() -> impl IntoView {
                 <TraceMenu at=menu/>
             </div>
             <TracePanel/>
+            <WhatIfDrawer/>
         </div>
     }
 }

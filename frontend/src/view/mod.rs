@@ -1,5 +1,6 @@
 //! The screens and panels, one file each. They read the store and the view state, and write the view state only.
 
+mod compare;
 mod footer;
 mod inspector;
 mod keys;
@@ -21,6 +22,7 @@ mod trace_end;
 mod trace_modes;
 mod trace_panel;
 mod trace_run;
+mod whatif;
 
 pub use footer::Footer;
 pub use inspector::Inspector;
@@ -30,3 +32,4 @@ pub use shell::{Shell, shell};
 pub use stage::Stage;
 pub use top_bar::TopBar;
 pub use trace_run::TraceRun;
+pub use whatif::WhatIf;

@@ -12,6 +12,7 @@ fn looks(screen: Screen) -> (Icon, &'static str) {
         Screen::Map => (Icon::Map, "Map"),
         Screen::Table => (Icon::Table, "Services"),
         Screen::Nodes => (Icon::Nodes, "Nodes"),
+        Screen::Compare => (Icon::Compare, "Compare"),
         Screen::Sandbox => (Icon::Sandbox, "Sandbox"),
     }
 }

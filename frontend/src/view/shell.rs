@@ -15,9 +15,11 @@ use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
 
 use crate::canvas::{Hover, Theme};
+use crate::compare::Comparison;
 use crate::store::Store;
 use crate::tracing::End;
 use crate::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState, theme, theme_name};
+use crate::whatif::Plan;
 
 const THEME_KEY: &str = "vipscope.theme";
 const URL_DELAY: Duration = Duration::from_millis(250);
@@ -98,6 +100,10 @@ pub struct Shell {
     pub trace_focus: RwSignal<Option<End>>,
     /// Whether what is wrong in the trace bar is said, though nobody has left the field.
     pub trace_tried: RwSignal<bool>,
+    /// The edits of the what-if drawer; kept while it is closed.
+    pub plan: RwSignal<Plan>,
+    pub whatif_open: RwSignal<bool>,
+    pub compare: RwSignal<Comparison>,
     pub query: RwSignal<String>,
     pub chrome: RwSignal<Chrome>,
     pub search_open: RwSignal<bool>,
@@ -143,6 +149,9 @@ impl Shell {
             trace_open: RwSignal::new(false),
             trace_focus: RwSignal::new(None),
             trace_tried: RwSignal::new(false),
+            whatif_open: RwSignal::new(view.whatif.is_some()),
+            plan: RwSignal::new(Plan::of(view.whatif.unwrap_or_default())),
+            compare: RwSignal::new(view.compare),
             query: RwSignal::new(view.query),
             chrome: RwSignal::new(view.chrome),
             search_open: RwSignal::new(false),
@@ -192,6 +201,8 @@ impl Shell {
             tab: self.tab.get(),
             rules: self.rules.get(),
             trace: self.trace.get(),
+            whatif: self.whatif_open.get().then(|| self.plan.with(|plan| plan.edits().to_vec())),
+            compare: self.compare.get(),
             query: self.query.get(),
         }
     }
@@ -209,6 +220,11 @@ impl Shell {
             self.draft.set(Draft::of(traced));
         }
         self.trace.set(view.trace);
+        self.whatif_open.set(view.whatif.is_some());
+        if let Some(edits) = view.whatif {
+            self.plan.update(|plan| plan.set(edits));
+        }
+        self.compare.set(view.compare);
         self.query.set(view.query);
     }
 
@@ -222,6 +238,14 @@ impl Shell {
             self.screen.set(Screen::Map);
             self.trace.set(traced);
         }
+    }
+
+    /// Traces a packet that was found elsewhere; the bar shows it too.
+    pub fn follow(&self, traced: Traced) {
+        self.draft.set(Draft::of(&traced));
+        self.picking.set(None);
+        self.screen.set(Screen::Map);
+        self.trace.set(Some(traced));
     }
 
     /// Changes how the packet is followed; a trace that is shown follows at once, and keeps how it is told.

@@ -6,6 +6,7 @@ use super::search_box::SearchBox;
 use super::shell::{Shell, shell};
 use super::status::liveness;
 use super::trace_bar::TraceBar;
+use super::whatif::WhatIfButton;
 use crate::canvas::Theme;
 use crate::ui::{Copy, Icon, IconView, Logo, MarkView};
 use crate::words;
@@ -22,6 +23,7 @@ pub fn TopBar() -> impl IntoView {
             <TraceBar/>
             <div class="top-end">
                 <SearchButton/>
+                <WhatIfButton/>
                 <Copy text=link label="Copy link"/>
                 <ThemeToggle/>
             </div>

@@ -12,7 +12,7 @@ mod wire;
 
 pub use decode::{Decoded, decode, decode_as, kind_of};
 pub use encode::{encode_endpoints, encode_slice};
-pub use file::{FileError, Loaded, load, load_into, parse_documents};
+pub use file::{FileError, Loaded, load, load_into, parse_documents, to_yaml};
 
 /// Annotations that are kept, by prefix: those that change traffic or what vipscope says.
 pub const KEPT_ANNOTATIONS: [&str; 7] = [

@@ -24,6 +24,7 @@ pub use headline::{Headline, headline, health_mark, is_useful, node_state, sever
 
 use super::shell::{Shell, shell};
 use super::trace_actions::TraceActions;
+use super::whatif::WhatIfActions;
 use crate::ui::{Icon, IconView, MarkView};
 use crate::view_state::Tab;
 use changes::Changes;
@@ -138,7 +139,8 @@ fn Head(head: Memo<Option<Headline>>, target: Target) -> impl IntoView {
                 </button>
             </div>
             {lines}
-            <TraceActions target=target/>
+            <TraceActions target=target.clone()/>
+            <WhatIfActions target=target/>
         </header>
     }
 }
