@@ -17,7 +17,7 @@ use vipscope_shared::whatif::edit::ObjectName;
 
 pub use actions::WhatIfActions;
 pub use answer::MomentSwitch;
-pub use run::{WhatIf, whatif};
+pub use run::{Moment, WhatIf, whatif};
 
 use super::shell::shell;
 use crate::ui::{Copy, Icon, IconView};
