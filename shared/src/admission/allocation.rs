@@ -6,15 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::model::{IpFamily, Key};
 
-/// The address families of a cluster. IPv4 always is the primary one: what Services get that ask for none.
+/// The address families of a cluster. With both, IPv4 is the primary one: what Services get that ask for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Families {
     #[default]
     IPv4,
+    IPv6,
     DualStack,
 }
 
@@ -23,6 +25,7 @@ impl Families {
     pub fn all(self) -> &'static [IpFamily] {
         match self {
             Families::IPv4 => &[IpFamily::IPv4],
+            Families::IPv6 => &[IpFamily::IPv6],
             Families::DualStack => &IpFamily::BOTH,
         }
     }
@@ -32,49 +35,110 @@ impl Families {
     }
 }
 
-/// The range of a family's cluster IPs.
-pub fn service_cidr(family: IpFamily) -> &'static str {
-    match family {
-        IpFamily::IPv4 => "10.96.0.0/16",
-        IpFamily::IPv6 => "fd00:10:96::/112",
-    }
-}
-
-/// The first address of a family's range: what a dry run shows.
+/// The first address of a family's standard range: what a dry run shows.
 pub fn service_base(family: IpFamily) -> IpAddr {
-    cluster_ip(family, 0)
+    match family {
+        IpFamily::IPv4 => Ipv4Addr::from(BASE_V4).into(),
+        IpFamily::IPv6 => Ipv6Addr::from(BASE_V6).into(),
+    }
 }
 
 const BASE_V4: u32 = u32::from_be_bytes([10, 96, 0, 0]);
 const BASE_V6: u128 = u128::from_be_bytes([0xfd, 0, 0, 0x10, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-/// Addresses of each range.
-const CIDR_SIZE: u32 = 1 << 16;
+/// How many bits of a range count addresses.
+const HOST_BITS: u32 = 16;
+
+/// The range of a family's cluster IPs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    family: IpFamily,
+    base: u128,
+    bounds: Bounds,
+}
+
+/// How well a [`Range`] is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bounds {
+    Exact,
+    /// Guessed from addresses that were seen: others outside may be fine as well.
+    Guessed,
+}
+
+impl Range {
+    /// `10.96.0.0/16` or `fd00:10:96::/112`.
+    pub fn standard(family: IpFamily) -> Range {
+        let base = match service_base(family) {
+            IpAddr::V4(ip) => u32::from(ip).into(),
+            IpAddr::V6(ip) => ip.into(),
+        };
+        Range { family, base, bounds: Bounds::Exact }
+    }
+
+    /// The range of a cluster whose Services have these addresses: the standard one if they are in it, else a /16 (IPv6: a /112)
+    /// around the lowest, outside of which addresses are allowed, too.
+    pub fn seen(family: IpFamily, ips: impl Iterator<Item = IpAddr>) -> Range {
+        let standard = Range::standard(family);
+        let mut lowest: Option<IpAddr> = None;
+        let mut fits = true;
+        for ip in ips.filter(|ip| IpFamily::of(*ip) == family) {
+            fits &= standard.holds(ip);
+            lowest = Some(lowest.map_or(ip, |least| least.min(ip)));
+        }
+        match lowest {
+            Some(ip) if !fits => {
+                let base = number(ip) >> HOST_BITS << HOST_BITS;
+                Range { base, bounds: Bounds::Guessed, ..standard }
+            }
+            _ => standard,
+        }
+    }
+
+    fn ip(&self, offset: u32) -> IpAddr {
+        let number = self.base + u128::from(offset);
+        match self.family {
+            IpFamily::IPv4 => Ipv4Addr::from(number as u32).into(),
+            IpFamily::IPv6 => Ipv6Addr::from(number).into(),
+        }
+    }
+
+    /// The highest offset that can be had: only IPv4 has a broadcast address.
+    fn last_offset(&self) -> u32 {
+        match self.family {
+            IpFamily::IPv4 => (1 << HOST_BITS) - 2,
+            IpFamily::IPv6 => (1 << HOST_BITS) - 1,
+        }
+    }
+
+    /// Whether the address is one of the range, apart from the network and broadcast addresses.
+    fn holds(&self, ip: IpAddr) -> bool {
+        let offset = number(ip).wrapping_sub(self.base);
+        IpFamily::of(ip) == self.family && (1..=u128::from(self.last_offset())).contains(&offset)
+    }
+
+    fn net(&self) -> Option<IpNet> {
+        let length = match self.family {
+            IpFamily::IPv4 => 32 - HOST_BITS,
+            IpFamily::IPv6 => 128 - HOST_BITS,
+        };
+        IpNet::new(self.ip(0), length as u8).ok()
+    }
+}
+
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => ip.into(),
+    }
+}
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.net().map_or(Ok(()), |net| write!(f, "{net}"))
+    }
+}
+
 /// Addresses up to this offset are left for hand-picked cluster IPs.
 const STATIC_IPS: u32 = 256;
-
-fn cluster_ip(family: IpFamily, offset: u32) -> IpAddr {
-    match family {
-        IpFamily::IPv4 => Ipv4Addr::from(BASE_V4 + offset).into(),
-        IpFamily::IPv6 => Ipv6Addr::from(BASE_V6 + u128::from(offset)).into(),
-    }
-}
-
-/// The highest offset that can be had: only IPv4 has a broadcast address.
-fn last_offset(family: IpFamily) -> u32 {
-    match family {
-        IpFamily::IPv4 => CIDR_SIZE - 2,
-        IpFamily::IPv6 => CIDR_SIZE - 1,
-    }
-}
-
-/// Whether the address is one of its family's range, apart from the network and broadcast addresses.
-fn in_range(ip: IpAddr) -> bool {
-    let offset = match ip {
-        IpAddr::V4(ip) => u128::from(u32::from(ip).wrapping_sub(BASE_V4)),
-        IpAddr::V6(ip) => u128::from(ip).wrapping_sub(BASE_V6),
-    };
-    (1..=u128::from(last_offset(IpFamily::of(ip)))).contains(&offset)
-}
 
 pub const NODE_PORT_RANGE: &str = "30000-32767";
 const FIRST_NODE_PORT: u16 = 30_000;
@@ -83,9 +147,11 @@ const LAST_NODE_PORT: u16 = 32_767;
 const FIRST_DYNAMIC_PORT: u16 = 30_086;
 
 /// What all Services hold. Rebuilt from the objects, so it can't disagree with them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allocations {
     families: Families,
+    ipv4: Range,
+    ipv6: Range,
     by_service: BTreeMap<Key, Held>,
     ips: BTreeSet<IpAddr>,
     ports: BTreeSet<u16>,
@@ -121,7 +187,31 @@ pub enum Unavailable {
 impl Allocations {
     /// Of a cluster without Services.
     pub fn new(families: Families) -> Allocations {
-        Allocations { families, ..Allocations::default() }
+        Allocations {
+            families,
+            ipv4: Range::standard(IpFamily::IPv4),
+            ipv6: Range::standard(IpFamily::IPv6),
+            by_service: BTreeMap::new(),
+            ips: BTreeSet::new(),
+            ports: BTreeSet::new(),
+        }
+    }
+
+    /// With this range of cluster IPs for its family.
+    pub fn with_range(mut self, range: Range) -> Allocations {
+        match range.family {
+            IpFamily::IPv4 => self.ipv4 = range,
+            IpFamily::IPv6 => self.ipv6 = range,
+        }
+        self
+    }
+
+    /// The range of the family's cluster IPs.
+    pub fn range(&self, family: IpFamily) -> &Range {
+        match family {
+            IpFamily::IPv4 => &self.ipv4,
+            IpFamily::IPv6 => &self.ipv6,
+        }
     }
 
     /// The cluster's families.
@@ -131,6 +221,11 @@ impl Allocations {
 
     /// Notes that the Service `key` now is `service`, or is gone.
     pub fn replace(&mut self, key: &Key, service: Option<&Value>) {
+        self.hold(key, service.map(Held::by));
+    }
+
+    /// Notes what the Service `key` now holds, or that it is gone.
+    pub fn hold(&mut self, key: &Key, held: Option<Held>) {
         if let Some(old) = self.by_service.remove(key) {
             old.ips.iter().for_each(|ip| {
                 self.ips.remove(ip);
@@ -139,32 +234,35 @@ impl Allocations {
                 self.ports.remove(port);
             });
         }
-        if let Some(service) = service {
-            let held = Held::by(service);
+        if let Some(held) = held {
             self.ips.extend(&held.ips);
             self.ports.extend(&held.ports);
             self.by_service.insert(key.clone(), held);
         }
     }
 
-    /// Whether a Service that holds `own` may ask for this cluster IP.
+    /// Whether a Service that holds `own` may ask for this cluster IP. What it holds is not asked for again.
     pub fn check_ip(&self, ip: IpAddr, own: &Held) -> Result<(), Unavailable> {
-        if !self.families.has(IpFamily::of(ip)) || !in_range(ip) {
+        if own.ips.contains(&ip) {
+            return Ok(());
+        }
+        let family = IpFamily::of(ip);
+        let range = self.range(family);
+        if !self.families.has(family) || !(range.holds(ip) || range.bounds == Bounds::Guessed) {
             return Err(Unavailable::OutOfRange);
         }
-        if self.ips.contains(&ip) && !own.ips.contains(&ip) { Err(Unavailable::Taken) } else { Ok(()) }
+        if self.ips.contains(&ip) { Err(Unavailable::Taken) } else { Ok(()) }
     }
 
-    /// Whether a Service that holds `own` may ask for this node port.
+    /// Whether a Service that holds `own` may ask for this node port. What it holds is not asked for again.
     pub fn check_port(&self, port: u16, own: &Held) -> Result<(), Unavailable> {
+        if own.ports.contains(&port) {
+            return Ok(());
+        }
         if !(FIRST_NODE_PORT..=LAST_NODE_PORT).contains(&port) {
             return Err(Unavailable::OutOfRange);
         }
-        if self.ports.contains(&port) && !own.ports.contains(&port) {
-            Err(Unavailable::Taken)
-        } else {
-            Ok(())
-        }
+        if self.ports.contains(&port) { Err(Unavailable::Taken) } else { Ok(()) }
     }
 
     /// A free cluster IP of the family. `below` gives a random number below its argument.
@@ -173,10 +271,11 @@ impl Allocations {
         family: IpFamily,
         below: &mut dyn FnMut(u64) -> u64,
     ) -> Result<IpAddr, Unavailable> {
-        let upper = STATIC_IPS + 1..last_offset(family) + 1;
-        let free = |offset: &u32| !self.ips.contains(&cluster_ip(family, *offset));
+        let range = self.range(family);
+        let upper = STATIC_IPS + 1..range.last_offset() + 1;
+        let free = |offset: &u32| !self.ips.contains(&range.ip(*offset));
         let found = from_random(upper, below).find(free).or_else(|| (1..=STATIC_IPS).find(free));
-        found.map(|offset| cluster_ip(family, offset)).ok_or(Unavailable::Full)
+        found.map(|offset| range.ip(offset)).ok_or(Unavailable::Full)
     }
 
     /// A free node port that is not among `more`, those that the same Service has just been given.

@@ -4,6 +4,7 @@
 //! types), because messages name JSON paths and unknown fields must survive.
 
 pub mod allocation;
+pub mod endpoints;
 mod families;
 mod field;
 pub mod labels;

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::FieldError;
-use super::allocation::{Allocations, Held, NODE_PORT_RANGE, Unavailable, service_cidr};
+use super::allocation::{Allocations, Held, NODE_PORT_RANGE, Range, Unavailable};
 use super::families::{self, FAMILIES, POLICIES};
 use super::labels;
 use crate::model::IpFamily;
@@ -698,7 +698,7 @@ fn allocate_ips(
             let parsed: Result<IpAddr, _> = ip.parse();
             let checked = parsed.map_err(|_| Unavailable::OutOfRange);
             let checked = checked.and_then(|ip| allocations.check_ip(ip, own));
-            checked.map_err(|why| ip_unavailable(ip, family, &asked, why))?;
+            checked.map_err(|why| ip_unavailable(ip, allocations.range(family), &asked, why))?;
         }
     }
     service["spec"]["clusterIP"] = json!(ips.first());
@@ -711,10 +711,9 @@ fn full(what: &str) -> Rejected {
 }
 
 /// `asked` is the whole list.
-fn ip_unavailable(ip: &str, family: IpFamily, asked: &[String], why: Unavailable) -> Rejected {
+fn ip_unavailable(ip: &str, range: &Range, asked: &[String], why: Unavailable) -> Rejected {
     let text = match why {
         Unavailable::OutOfRange => {
-            let range = service_cidr(family);
             format!("the provided IP ({ip}) is not in the valid range. The range of valid IPs is {range}")
         }
         _ => "provided IP is already allocated".to_owned(),

@@ -197,24 +197,43 @@ pub fn place<'a>(
     nodes: impl Iterator<Item = &'a Node>,
     pods: impl Iterator<Item = &'a Pod>,
 ) -> Option<Text> {
-    let fit: Vec<&Node> = nodes.filter(|node| node.ready && !node.unschedulable).collect();
-    let zone_of: BTreeMap<&Text, Option<&Text>> = fit.iter().map(|node| (node.name(), node.zone())).collect();
-    let (mut all, mut same) = (BTreeMap::<&Text, u32>::new(), BTreeMap::<&Text, u32>::new());
-    let mut same_zone: BTreeMap<Option<&Text>, u32> = BTreeMap::new();
-    for other in pods.filter(|other| !other.meta.terminating() && !other.phase.is_final()) {
+    let (mut all, mut siblings) = (BTreeMap::<&Text, u32>::new(), Vec::new());
+    for other in pods.filter(|other| takes_room(other)) {
         let Some(node) = &other.node else { continue };
         *all.entry(node).or_default() += 1;
         if is_sibling(pod, other) {
-            *same.entry(node).or_default() += 1;
-            *same_zone.entry(zone_of.get(node).copied().flatten()).or_default() += 1;
+            siblings.push(other);
         }
     }
-    let count = |map: &BTreeMap<&Text, u32>, node: &Node| map.get(node.name()).copied().unwrap_or_default();
+    let crowd = |node: &Text| all.get(node).copied().unwrap_or_default();
+    place_beside(nodes, siblings.into_iter(), crowd)
+}
+
+/// [`place`], for who knows the pods of the same workload, and how many pods of any kind each node has (`crowd`).
+pub fn place_beside<'a>(
+    nodes: impl Iterator<Item = &'a Node>,
+    siblings: impl Iterator<Item = &'a Pod>,
+    crowd: impl Fn(&Text) -> u32,
+) -> Option<Text> {
+    let fit: Vec<&Node> = nodes.filter(|node| node.ready && !node.unschedulable).collect();
+    let zone_of: BTreeMap<&Text, Option<&Text>> = fit.iter().map(|node| (node.name(), node.zone())).collect();
+    let mut same = BTreeMap::<&Text, u32>::new();
+    let mut same_zone: BTreeMap<Option<&Text>, u32> = BTreeMap::new();
+    for node in siblings.filter(|other| takes_room(other)).filter_map(|other| other.node.as_ref()) {
+        *same.entry(node).or_default() += 1;
+        *same_zone.entry(zone_of.get(node).copied().flatten()).or_default() += 1;
+    }
     let best = fit.into_iter().min_by_key(|node| {
+        let here = same.get(node.name()).copied().unwrap_or_default();
         let zone = same_zone.get(&node.zone()).copied().unwrap_or_default();
-        (count(&same, node), zone, count(&all, node), node.name().clone())
+        (here, zone, crowd(node.name()), node.name().clone())
     });
     best.map(|node| node.name().clone())
+}
+
+/// Whether a pod counts where room is looked for: not when it is going or has finished.
+pub fn takes_room(pod: &Pod) -> bool {
+    !pod.meta.terminating() && !pod.phase.is_final()
 }
 
 /// Of the same workload, across its ReplicaSets.

@@ -11,8 +11,8 @@ mod checks;
 mod facts;
 mod finding;
 pub mod ladder;
-mod shell;
-mod similar;
+pub(crate) mod shell;
+pub(crate) mod similar;
 
 use std::collections::BTreeSet;
 

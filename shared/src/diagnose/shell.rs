@@ -1,7 +1,7 @@
 //! Commands for people to copy: every word that comes from a cluster is quoted, so that a hostile name is still one word.
 
 /// Joins words, each quoted for a POSIX shell if it has to be. Control characters, which a terminal would obey, become `?`.
-pub(super) fn command(words: &[&str]) -> String {
+pub(crate) fn command(words: &[&str]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 

@@ -20,7 +20,7 @@ pub(super) fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
 }
 
 /// How different two names are, if they are alike: a slip of the keyboard or two, or one begins the other.
-pub(super) fn likeness(a: &str, b: &str) -> Option<usize> {
+pub(crate) fn likeness(a: &str, b: &str) -> Option<usize> {
     let limit = if a.len().min(b.len()) <= 3 { 1 } else { 2 };
     let begins = |long: &str, short: &str| short.len() >= 3 && long.starts_with(short);
     distance(a, b, limit).or_else(|| (begins(a, b) || begins(b, a)).then_some(limit + 1))

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::encode_objects::LAST_APPLIED;
 use super::{KEPT_ANNOTATIONS, proxy, wire};
 use crate::delta::Object;
 use crate::model::*;
@@ -64,6 +65,20 @@ pub fn decode_as(kind: Kind, value: Value) -> Decoded {
     let fault = (!causes.0.is_empty())
         .then(|| Arc::new(Fault { object: object_ref.clone(), effect, causes: causes.0 }));
     Decoded { object_ref, object, fault }
+}
+
+/// Whether every field that vipscope reads has the type that the API gives it.
+pub fn check_types(kind: Kind, value: &Value) -> Result<(), Cause> {
+    let value = value.clone();
+    match kind {
+        Kind::Namespace => parse::<wire::Named>(value).map(drop),
+        Kind::Node => parse::<wire::Node>(value).map(drop),
+        Kind::Pod => parse::<wire::Pod>(value).map(drop),
+        Kind::Service => parse::<wire::Service>(value).map(drop),
+        Kind::EndpointSlice => parse::<wire::EndpointSlice>(value).map(drop),
+        Kind::Endpoints => parse::<wire::Endpoints>(value).map(drop),
+        Kind::ProxyConfig => parse::<wire::ConfigMap>(value).map(drop),
+    }
 }
 
 fn read(kind: Kind, value: Value, causes: &mut Causes) -> Result<Object, Cause> {
@@ -277,9 +292,6 @@ fn service(wire: wire::Service, causes: &mut Causes) -> Result<Service, Cause> {
     service.declared = declared;
     Ok(service)
 }
-
-/// Annotation in which `kubectl apply` keeps the manifest as it was given.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The addresses and ports that the manifest asks for. The annotation is text of its author: what can't be read says nothing.
 fn declared(meta: &wire::ObjectMeta) -> Option<Box<Declared>> {

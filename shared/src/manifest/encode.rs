@@ -45,25 +45,25 @@ pub fn encode_endpoints(endpoints: &Endpoints) -> Value {
     object
 }
 
-fn or_null(list: Vec<Value>) -> Value {
+pub(super) fn or_null(list: Vec<Value>) -> Value {
     if list.is_empty() { Value::Null } else { Value::Array(list) }
 }
 
-fn set(out: &mut Map<String, Value>, field: &str, value: Option<impl Into<Value>>) {
+pub(super) fn set(out: &mut Map<String, Value>, field: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         out.insert(field.to_owned(), value.into());
     }
 }
 
-fn set_list(out: &mut Map<String, Value>, field: &str, list: Vec<Value>) {
+pub(super) fn set_list(out: &mut Map<String, Value>, field: &str, list: Vec<Value>) {
     set(out, field, (!list.is_empty()).then_some(list));
 }
 
-fn text(text: &Text) -> String {
+pub(super) fn text(text: &Text) -> String {
     text.to_string()
 }
 
-fn metadata(meta: &Meta) -> Value {
+pub(super) fn metadata(meta: &Meta) -> Value {
     let mut out = Map::new();
     out.insert("name".to_owned(), text(&meta.key.name).into());
     set(&mut out, "namespace", Some(text(&meta.key.namespace)).filter(|namespace| !namespace.is_empty()));

@@ -10,6 +10,23 @@ pub(super) fn settings(field: &str, text: &str) -> Result<ProxySettings, Cause> 
         .map_err(|error| {
             cause(field, format!("is not a KubeProxyConfiguration: {}", super::file::one_line(&error)))
         })?;
+    understood(field, wire)
+}
+
+/// Reads a KubeProxyConfiguration that is JSON already. Fields that change no rules are not looked at.
+pub fn proxy_settings(value: &serde_json::Value) -> Result<ProxySettings, Cause> {
+    const WHOLE: &str = "KubeProxyConfiguration";
+    let wire = serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        cause(if path == "." { WHOLE } else { &path }, error.inner().to_string())
+    })?;
+    understood(WHOLE, wire).map_err(|found| {
+        let inside = found.field.strip_prefix(WHOLE).and_then(|field| field.strip_prefix(": "));
+        inside.map(|field| cause(field, found.reason.clone())).unwrap_or(found)
+    })
+}
+
+fn understood(field: &str, wire: KubeProxyConfiguration) -> Result<ProxySettings, Cause> {
     if let Some(kind) = wire.kind.as_deref().filter(|kind| *kind != "KubeProxyConfiguration") {
         return Err(cause(format!("{field}: kind"), format!("`{kind}` is not KubeProxyConfiguration")));
     }

@@ -1,4 +1,12 @@
 //! The edit list: a small JSON language of changes to a cluster. Its schema is in `shared/schema/edits.schema.json`.
+//!
+//! [`parse`] reads a document and says which edit and field is wrong, [`link`] makes a list part of an address,
+//! [`Edit::words`] says it to people, [`export()`] as kubectl commands.
+
+mod export;
+pub mod link;
+mod parse;
+mod words;
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +14,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{Key, Kind, Text};
+pub use export::{Export, export};
+pub use parse::{BadEdits, MOST_EDITS, parse};
+
+use crate::model::{Key, Kind, PROXY_CONFIG_MAP, Text};
 
 /// One change. In JSON the field `op` names it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Edit {
     /// So many pods for a workload.
     Scale {
@@ -86,7 +97,8 @@ pub struct WorkloadName {
     pub key: Key,
 }
 
-/// `Kind/namespace/name` of an object, `Kind/name` if it has no namespace.
+/// `Kind/namespace/name` of an object, `Kind/name` if it has no namespace. kube-proxy's settings are
+/// `ConfigMap/kube-system/kube-proxy`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectName {
     pub kind: Kind,
@@ -124,13 +136,15 @@ impl FromStr for ObjectName {
     fn from_str(text: &str) -> Result<ObjectName, BadName> {
         let bad = || BadName(text.chars().take(120).collect());
         let (kind, key) = text.split_once('/').ok_or_else(bad)?;
-        let kind: Kind = kind.parse().map_err(|()| bad())?;
+        let config_map = kind == "ConfigMap" && key.split_once('/') == Some(PROXY_CONFIG_MAP);
+        let kind: Kind = if config_map { Kind::ProxyConfig } else { kind.parse().map_err(|()| bad())? };
         let key = match key.split_once('/') {
             Some((namespace, name)) if !namespace.is_empty() => Key::new(namespace, name),
             Some(_) => return Err(bad()),
             None => Key::cluster(key),
         };
-        if key.name.is_empty() || key.name.contains('/') {
+        let namespaced = !matches!(kind, Kind::Namespace | Kind::Node);
+        if key.name.is_empty() || key.name.contains('/') || namespaced == key.namespace.is_empty() {
             return Err(bad());
         }
         Ok(ObjectName { kind, key })
@@ -139,8 +153,13 @@ impl FromStr for ObjectName {
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.key)
+        write!(f, "{}/{}", kind_word(self.kind), self.key)
     }
+}
+
+/// The kind as the API names it.
+pub(in crate::whatif) fn kind_word(kind: Kind) -> &'static str {
+    if kind == Kind::ProxyConfig { "ConfigMap" } else { kind.as_str() }
 }
 
 macro_rules! as_text {

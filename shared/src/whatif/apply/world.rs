@@ -1,0 +1,224 @@
+//! The cluster while it is edited: the only writer of its state, and what is remembered on the way.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Edited;
+use crate::admission::allocation::{Allocations, Families, Held, Range};
+use crate::controllers::workloads::{takes_room, template_hash};
+use crate::delta::{Change, Object};
+use crate::model::{ClusterState, IpFamily, Key, Keyed, Kind, Node, ObjectRef, Pod, Service, Text};
+
+/// Letters at the end of generated names.
+const SUFFIX: usize = 5;
+
+#[derive(Debug)]
+pub(super) struct World<'a> {
+    pub(super) before: &'a ClusterState,
+    pub(super) state: ClusterState,
+    pub(super) now: Timestamp,
+    touched: BTreeSet<ObjectRef>,
+    room: Option<Room>,
+    allocations: Option<Allocations>,
+}
+
+/// Where pods are and which addresses they have. Counted at the first need.
+#[derive(Debug, Default)]
+struct Room {
+    ips: FxHashSet<IpAddr>,
+    per_node: FxHashMap<Text, u32>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(before: &'a ClusterState, now: Timestamp) -> World<'a> {
+        let state = before.clone();
+        World { before, state, now, touched: BTreeSet::new(), room: None, allocations: None }
+    }
+
+    /// Makes or replaces an object.
+    pub(super) fn put(&mut self, object: Object) {
+        let object_ref = object.object_ref();
+        match &object {
+            Object::Pod(pod) => {
+                self.leave(&object_ref.key);
+                if let Some(room) = &mut self.room {
+                    room.enter(pod);
+                }
+            }
+            Object::Service(service) => {
+                if let Some(allocations) = &mut self.allocations {
+                    allocations.hold(&object_ref.key, Some(held(service)));
+                }
+            }
+            _ => {}
+        }
+        // Whether it differs is seen at the end.
+        let _ = self.state.apply(&Change::Upsert(object));
+        self.touched.insert(object_ref);
+    }
+
+    pub(super) fn put_pod(&mut self, pod: Pod) {
+        self.put(Object::Pod(Arc::new(pod)));
+    }
+
+    pub(super) fn put_node(&mut self, node: Node) {
+        self.put(Object::Node(Arc::new(node)));
+    }
+
+    pub(super) fn remove(&mut self, kind: Kind, key: &Key) {
+        match kind {
+            Kind::Pod => self.leave(key),
+            Kind::Service => {
+                if let Some(allocations) = &mut self.allocations {
+                    allocations.hold(key, None);
+                }
+            }
+            _ => {}
+        }
+        let object = ObjectRef { kind, key: key.clone() };
+        let _ = self.state.apply(&Change::Delete(object.clone()));
+        self.touched.insert(object);
+    }
+
+    fn leave(&mut self, key: &Key) {
+        if let (Some(room), Some(pod)) = (&mut self.room, self.state.pods().get(key)) {
+            room.leave(pod);
+        }
+    }
+
+    /// What the edits have written, whether it differs or not.
+    pub(super) fn touched(&self) -> &BTreeSet<ObjectRef> {
+        &self.touched
+    }
+
+    pub(super) fn finish(self) -> Edited {
+        let (before, state) = (self.before, self.state);
+        let changed = self.touched.into_iter().filter(|object| differs(before, &state, object)).collect();
+        Edited { state, changed }
+    }
+
+    fn room(&mut self) -> &mut Room {
+        let state = &self.state;
+        self.room.get_or_insert_with(|| Room::of(state))
+    }
+
+    /// How many pods a node has.
+    pub(super) fn crowd(&mut self, node: &Text) -> u32 {
+        self.room().per_node.get(node).copied().unwrap_or_default()
+    }
+
+    /// Whether a pod or node has the address.
+    pub(super) fn is_taken(&mut self, ip: IpAddr) -> bool {
+        self.room().ips.contains(&ip)
+    }
+
+    /// How many addresses are taken.
+    pub(super) fn taken(&mut self) -> usize {
+        self.room().ips.len()
+    }
+
+    /// What Services hold, for the choice of addresses and ports.
+    pub(super) fn allocations(&mut self) -> &Allocations {
+        let state = &self.state;
+        self.allocations.get_or_insert_with(|| allocations_of(state))
+    }
+
+    /// A name `PREFIX-xxxxx` that no pod of the namespace has, or had before.
+    pub(super) fn free_pod_name(&self, namespace: &Text, prefix: &str) -> Text {
+        let taken = |name: &Text| {
+            let key = Key::new(namespace.clone(), name.clone());
+            self.state.pods().contains(&key) || self.before.pods().contains(&key)
+        };
+        let mut names =
+            (0_u64..).map(|nth| Text::from(format!("{prefix}-{}", suffix(namespace, prefix, nth))));
+        names.find(|name| !taken(name)).unwrap_or_else(|| prefix.into())
+    }
+}
+
+/// The same for the same arguments.
+pub(super) fn suffix(namespace: &str, prefix: &str, nth: u64) -> String {
+    let mut hash = template_hash(&format!("{namespace}/{prefix}/{nth}"));
+    hash.truncate(SUFFIX);
+    hash
+}
+
+impl Room {
+    fn of(state: &ClusterState) -> Room {
+        let mut room = Room::default();
+        state.pods().values().for_each(|pod| room.enter(pod));
+        room.ips
+            .extend(state.nodes().values().flat_map(|node| node.addresses.iter().map(|address| address.ip)));
+        room
+    }
+
+    fn enter(&mut self, pod: &Pod) {
+        if !pod.host_network {
+            self.ips.extend(&pod.ips);
+        }
+        if let Some(node) = pod.node.as_ref().filter(|_| takes_room(pod)) {
+            *self.per_node.entry(node.clone()).or_default() += 1;
+        }
+    }
+
+    fn leave(&mut self, pod: &Pod) {
+        if !pod.host_network {
+            pod.ips.iter().for_each(|ip| {
+                self.ips.remove(ip);
+            });
+        }
+        let node = pod.node.as_ref().filter(|_| takes_room(pod));
+        if let Some(count) = node.and_then(|node| self.per_node.get_mut(node)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+fn held(service: &Service) -> Held {
+    let ports = service.ports.iter().filter_map(|port| port.node_port).chain(service.health_check_node_port);
+    Held { ips: service.cluster_ip.ips().iter().copied().collect(), ports: ports.map(u16::from).collect() }
+}
+
+fn allocations_of(state: &ClusterState) -> Allocations {
+    let ips = || state.services().values().flat_map(|service| service.cluster_ip.ips().iter().copied());
+    let mut allocations = Allocations::new(families_of(state));
+    for family in IpFamily::BOTH {
+        allocations = allocations.with_range(Range::seen(family, ips()));
+    }
+    for service in state.services().values() {
+        allocations.hold(service.key(), Some(held(service)));
+    }
+    allocations
+}
+
+/// The families that Services, or else pods, have addresses of.
+fn families_of(state: &ClusterState) -> Families {
+    let of_services = state.services().values().flat_map(|service| service.cluster_ip.ips());
+    let of_nodes = state.nodes().values().flat_map(|node| node.pod_cidrs.iter().map(|cidr| cidr.addr()));
+    let (mut four, mut six) = (false, false);
+    for ip in of_services.copied().chain(of_nodes) {
+        four |= ip.is_ipv4();
+        six |= ip.is_ipv6();
+    }
+    match (four, six) {
+        (true, true) => Families::DualStack,
+        (false, true) => Families::IPv6,
+        _ => Families::IPv4,
+    }
+}
+
+fn differs(a: &ClusterState, b: &ClusterState, object: &ObjectRef) -> bool {
+    let key = &object.key;
+    match object.kind {
+        Kind::Namespace => a.namespaces().get(key) != b.namespaces().get(key),
+        Kind::Node => a.nodes().get(key) != b.nodes().get(key),
+        Kind::Pod => a.pods().get(key) != b.pods().get(key),
+        Kind::Service => a.services().get(key) != b.services().get(key),
+        Kind::EndpointSlice => a.slices().get(key) != b.slices().get(key),
+        Kind::Endpoints => a.endpoints().get(key) != b.endpoints().get(key),
+        Kind::ProxyConfig => a.proxy_configs().get(key) != b.proxy_configs().get(key),
+    }
+}
