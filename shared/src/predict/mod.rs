@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::model::{ClusterState, IpFamily, Keyed, Node, Protocol, ProxyMode, Service};
 use crate::proxy::node::{Detector, NodeContext};
 use crate::proxy::ports::{PortInfo, cluster_ip, port_infos, port_infos_of};
-use crate::proxy::{self, Rules, userspace};
+use crate::proxy::{self, Rules, iptables, ipvs, nftables, userspace};
 use crate::trace::{HostView, Origin, Packet, PodLink, Program, ProxySocket, Trace};
 
 pub use answer::{Answer, Basis, Claim, OutcomeView, PacketView, StepKind, StepView};
@@ -27,7 +27,7 @@ pub struct Predictor {
     pub context: NodeContext,
     pub program: Program,
     pub host: HostView,
-    pub(crate) ports: Vec<PortInfo>,
+    pub(crate) ports: Arc<[PortInfo]>,
     /// Addresses that ipvs mode binds to its dummy interface.
     bound: Vec<IpAddr>,
 }
@@ -79,8 +79,50 @@ impl Predictor {
     ) -> Predictor {
         let context = NodeContext::new(state, node, family, mode);
         let rules = proxy::generate_ports(state, &ports, &context).with_jumps();
+        let bound = match mode {
+            ProxyMode::Ipvs => bound(state.services().values().map(|service| &**service), &context),
+            _ => Vec::new(),
+        };
+        Predictor::assemble(context, ports.into(), rules, bound, sockets)
+    }
+
+    /// With the rules of these Services only, which are all that packets of interest can meet, in the order of namespace and
+    /// name. `given` is asked for in userspace mode only.
+    pub fn of_services(
+        state: &ClusterState,
+        context: NodeContext,
+        services: &[&Service],
+        ports: Arc<[PortInfo]>,
+        given: impl FnOnce() -> Arc<userspace::Allocation>,
+    ) -> Predictor {
+        let mut sockets = Vec::new();
+        let rules = match context.mode {
+            ProxyMode::Userspace => {
+                let tables;
+                (tables, sockets) = userspace::generate_some(state, &context, services, &given());
+                Rules::Userspace(tables)
+            }
+            ProxyMode::Iptables => {
+                Rules::Iptables(iptables::generate_sized(&ports, &context, iptables::ClusterSize::Normal))
+            }
+            ProxyMode::Nftables => Rules::Nftables(nftables::generate(&ports, &context)),
+            ProxyMode::Ipvs => Rules::Ipvs(ipvs::generate(&ports, &context)),
+        };
+        let bound = match context.mode {
+            ProxyMode::Ipvs => bound(services.iter().copied(), &context),
+            _ => Vec::new(),
+        };
+        Predictor::assemble(context, ports, rules.with_jumps(), bound, sockets)
+    }
+
+    fn assemble(
+        context: NodeContext,
+        ports: Arc<[PortInfo]>,
+        rules: Rules,
+        bound: Vec<IpAddr>,
+        sockets: Vec<userspace::ProxySocket>,
+    ) -> Predictor {
         let mut host = host_view(&context);
-        let bound = if mode == ProxyMode::Ipvs { bound(state, &context) } else { Vec::new() };
         host.add_local(bound.iter().copied());
         let program = program(rules).with_sockets(sockets.into_iter().map(socket).collect());
         Predictor { context, program, host, ports, bound }
@@ -123,10 +165,10 @@ fn addresses(service: &Service) -> impl Iterator<Item = IpAddr> {
     all.filter(|_| service.is_proxied())
 }
 
-/// The addresses of ipvs mode's dummy interface: of all Services, whichever rules are asked for.
-fn bound(state: &ClusterState, context: &NodeContext) -> Vec<IpAddr> {
+/// The addresses that ipvs mode has on its dummy interface for these Services.
+fn bound<'a>(services: impl Iterator<Item = &'a Service>, context: &NodeContext) -> Vec<IpAddr> {
     let own = |ip: &IpAddr| context.node.addresses.iter().any(|address| address.ip == *ip);
-    let served = state.services().values().filter(|service| cluster_ip(service, context.family).is_some());
+    let served = services.filter(|service| cluster_ip(service, context.family).is_some());
     let all = served
         .flat_map(|service| cluster_ip(service, context.family).into_iter().chain(service.outside_ips()));
     let mut bound: Vec<IpAddr> = all.filter(|ip| IpFamily::of(*ip) == context.family && !own(ip)).collect();

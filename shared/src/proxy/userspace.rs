@@ -8,7 +8,7 @@
 //! hash of `NAMESPACE/SERVICE[:PORT]` and the protocol names a port of Linux' default range for this, 32768 to 60999, and a
 //! port that is taken there gives way to the next free one. Ports are given out by namespace, Service and port number.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -18,7 +18,7 @@ use super::common::{Backend, backends};
 use super::node::NodeContext;
 use super::ports::cluster_ip;
 use super::rules::Scope;
-use crate::model::{ClusterState, IpFamily, Keyed, Protocol, Service, ServicePort};
+use crate::model::{ClusterState, IpFamily, Key, Keyed, Protocol, Service, ServicePort};
 use crate::netfilter::ChainName;
 use crate::netfilter::iptables::{
     Addresses, Chain, CtStates, Match, Rule, Sense, Side, Table, TableName, Target,
@@ -39,10 +39,7 @@ pub(super) fn generate_for(state: &ClusterState, node: &NodeContext, scope: Scop
     let mut given = ProxyPorts::default();
     for service in state.services().values() {
         let Some(ip) = cluster_ip(service, node.family) else { continue };
-        let mut ports: Vec<&ServicePort> = service.ports.iter().collect();
-        ports.sort_by_key(|port| (port.port, port.protocol));
-        for port in ports.into_iter().filter(|port| port.protocol != Protocol::Sctp) {
-            let name = port_name(service, port);
+        for (port, name) in served(service) {
             if let Some(proxy_port) =
                 given.take(&name, port.protocol).filter(|_| scope.has(service.key(), &port.name))
             {
@@ -51,6 +48,78 @@ pub(super) fn generate_for(state: &ClusterState, node: &NodeContext, scope: Scop
         }
     }
     portals.into_tables()
+}
+
+/// The rules and the sockets of some Services, in the order of namespace and name, whose proxy ports are known.
+pub fn generate_some(
+    state: &ClusterState,
+    node: &NodeContext,
+    services: &[&Service],
+    given: &Allocation,
+) -> ([Table; 2], Vec<ProxySocket>) {
+    let mut portals = Portals::new(node);
+    let mut sockets = Vec::new();
+    for service in services {
+        let Some(ip) = cluster_ip(service, node.family) else { continue };
+        for (port, name) in served(service) {
+            let Some(proxy_port) = given.port_of(&name, port.protocol) else { continue };
+            portals.open(ip, service, &Portal { name: &name, port, proxy_port });
+            sockets.push(ProxySocket {
+                protocol: port.protocol,
+                port: proxy_port,
+                endpoints: endpoints(state, service, port, node.family),
+                affinity: service.affinity_seconds,
+                name,
+            });
+        }
+    }
+    (portals.into_tables(), sockets)
+}
+
+/// The ports of a Service that this mode serves, with their names, in the order in which they are given proxy ports.
+fn served(service: &Service) -> impl Iterator<Item = (&ServicePort, String)> {
+    let mut ports: Vec<&ServicePort> =
+        service.ports.iter().filter(|port| port.protocol != Protocol::Sctp).collect();
+    ports.sort_by_key(|port| (port.port, port.protocol));
+    ports.into_iter().map(|port| (port, port_name(service, port)))
+}
+
+/// Which proxy port each Service port of a family has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Allocation {
+    ports: HashMap<(String, Protocol), u16>,
+    owners: HashMap<(Protocol, u16), Key>,
+}
+
+impl Allocation {
+    pub fn new(state: &ClusterState, family: IpFamily) -> Allocation {
+        let mut given = ProxyPorts::default();
+        let mut allocation = Allocation::default();
+        for service in state.services().values().filter(|service| cluster_ip(service, family).is_some()) {
+            for (port, name) in served(service) {
+                let Some(number) = given.take(&name, port.protocol) else { continue };
+                allocation.owners.insert((port.protocol, number), service.key().clone());
+                allocation.ports.insert((name, port.protocol), number);
+            }
+        }
+        allocation
+    }
+
+    /// By `namespace/service[:portname]`.
+    pub fn port_of(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        self.ports.get(&(name.to_owned(), protocol)).copied()
+    }
+
+    /// The Service that a proxy port belongs to.
+    pub fn owner(&self, protocol: Protocol, port: u16) -> Option<&Key> {
+        self.owners.get(&(protocol, port))
+    }
+
+    /// The Services that have another proxy port in `other`, or none there.
+    pub fn moved<'a>(&'a self, other: &'a Allocation) -> impl Iterator<Item = &'a Key> {
+        let moved = self.ports.iter().filter(|(port, number)| other.ports.get(*port) != Some(number));
+        moved.filter_map(|((_, protocol), number)| self.owner(*protocol, *number))
+    }
 }
 
 fn port_name(service: &Service, port: &ServicePort) -> String {
@@ -247,10 +316,7 @@ pub fn sockets_of(
     let mut given = ProxyPorts::default();
     let mut sockets = Vec::new();
     for service in state.services().values().filter(|service| cluster_ip(service, family).is_some()) {
-        let mut ports: Vec<&ServicePort> = service.ports.iter().collect();
-        ports.sort_by_key(|port| (port.port, port.protocol));
-        for port in ports.into_iter().filter(|port| port.protocol != Protocol::Sctp) {
-            let name = port_name(service, port);
+        for (port, name) in served(service) {
             let Some(proxy_port) = given.take(&name, port.protocol) else { continue };
             if !wanted(service, proxy_port) {
                 continue;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Finding;
@@ -68,15 +69,50 @@ pub struct SourceClass {
     /// The pods of the class, if it is of certain pods; empty: all others of the node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<Key>,
+    /// Pods of the node that are not in the class, although `pods` is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except_pods: Vec<Key>,
     /// The addresses of the class as networks, if rules tell addresses apart; empty: all others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub nets: Vec<ipnet::IpNet>,
+    pub nets: Vec<IpNet>,
+    /// Networks that are not in the class. An address is in the class if the smallest network of `nets` and `except` that has
+    /// it is one of `nets`, or if none has it and `nets` is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<IpNet>,
+    /// Some of the sources are endpoints of the target: where one of them is sent to itself, its source becomes an address of
+    /// the node, whatever [`Share::masquerade`] says.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hairpin: bool,
     /// One address of the class: a trace from here shows the change.
     pub example: IpAddr,
 }
 
+impl SourceClass {
+    /// Whether an address is one of the class, as far as its networks say. Of pods, the names decide first.
+    pub fn has_address(&self, ip: IpAddr) -> bool {
+        let longest =
+            |nets: &[IpNet]| nets.iter().filter(|net| net.contains(&ip)).map(IpNet::prefix_len).max();
+        match (longest(&self.nets), longest(&self.except)) {
+            (None, None) => self.nets.is_empty(),
+            (inside, outside) => inside > outside,
+        }
+    }
+
+    /// Whether a pod of the class's node is one of the class.
+    pub fn has_pod(&self, pod: &Key, ip: IpAddr) -> bool {
+        match self.pods.is_empty() {
+            true => !self.except_pods.contains(pod) && self.has_address(ip),
+            false => self.pods.contains(pod),
+        }
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// Where they connect to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// `None`: no Service claims it, before or after.
     #[serde(default, skip_serializing_if = "Option::is_none")]

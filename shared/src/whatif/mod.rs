@@ -5,3 +5,39 @@
 pub mod apply;
 pub mod difference;
 pub mod edit;
+mod flows;
+
+use jiff::Timestamp;
+
+use crate::model::{ClusterState, ObjectRef};
+use difference::Difference;
+
+/// How two clusters are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// For the ages in findings.
+    pub now: Timestamp,
+    /// How many lines of rules are shown for each node, mode and family; all are counted.
+    pub rule_lines: usize,
+    /// The only objects that can be others, if the caller knows; else they are looked for.
+    pub changed: Option<&'a [ObjectRef]>,
+}
+
+/// Lines of rules that are shown for a node, unless the caller says otherwise.
+const RULE_LINES: usize = 40;
+
+impl Options<'_> {
+    pub fn at(now: Timestamp) -> Options<'static> {
+        Options { now, rule_lines: RULE_LINES, changed: None }
+    }
+}
+
+/// What becomes of traffic if `before` turns into `after`.
+pub fn difference(before: &ClusterState, after: &ClusterState, now: Timestamp) -> Difference {
+    difference_with(before, after, &Options::at(now))
+}
+
+/// [`difference`], as the caller wants it.
+pub fn difference_with(before: &ClusterState, after: &ClusterState, options: &Options<'_>) -> Difference {
+    Difference { flows: flows::changed_flows(before, after, options.changed), ..Difference::default() }
+}

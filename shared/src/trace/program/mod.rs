@@ -12,7 +12,7 @@ mod nft;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{Protocol, Text};
@@ -41,6 +41,47 @@ impl Nets {
             Nets::Range(first, last) => *first <= ip && ip <= *last && first.is_ipv4() == ip.is_ipv4(),
             Nets::AnyOf(all) => all.iter().any(|nets| nets.contains(ip)),
         }
+    }
+}
+
+impl Nets {
+    fn collect(&self, into: &mut Vec<IpNet>) {
+        match self {
+            Nets::Host(host) => into.push(IpNet::from(*host)),
+            Nets::Net(net) => into.push(*net),
+            Nets::Range(IpAddr::V4(first), IpAddr::V4(last)) => {
+                into.extend(Ipv4Subnets::new(*first, *last, 0).map(IpNet::V4));
+            }
+            Nets::Range(IpAddr::V6(first), IpAddr::V6(last)) => {
+                into.extend(Ipv6Subnets::new(*first, *last, 0).map(IpNet::V6));
+            }
+            // No address is in it.
+            Nets::Range(..) => {}
+            Nets::AnyOf(all) => all.iter().for_each(|nets| nets.collect(into)),
+        }
+    }
+}
+
+/// The source that a key of a set or map asks for.
+fn source_of(key: &Key, fields: Fields) -> Option<IpAddr> {
+    match (key, fields) {
+        (Key::Ip(ip), Fields::Source) => Some(*ip),
+        (Key::Flow(ip, ..), Fields::Flow) => Some(*ip),
+        _ => None,
+    }
+}
+
+/// The source that an entry of an ipset asks for.
+fn entry_source(entry: &Entry, directions: [Side; 3]) -> Option<IpNet> {
+    match *entry {
+        Entry::IpPortIp(_, _, _, ip) if directions[2] == Side::Source => Some(ip.into()),
+        Entry::IpPortNet(_, _, _, net) if directions[2] == Side::Source => Some(net),
+        Entry::Ip(ip) | Entry::IpPort(ip, ..) | Entry::IpPortIp(ip, ..) | Entry::IpPortNet(ip, ..)
+            if directions[0] == Side::Source =>
+        {
+            Some(ip.into())
+        }
+        _ => None,
     }
 }
 
@@ -296,6 +337,37 @@ impl Program {
         self.index_chains();
         self.collect_named();
         self
+    }
+
+    /// The networks and addresses that rules compare a packet's source with: two sources that are in the same of them can't be
+    /// told apart, but for addresses of the node itself. Sorted.
+    pub fn source_nets(&self) -> Vec<IpNet> {
+        let mut nets = Vec::new();
+        for op in &self.ops {
+            match op {
+                Op::Source(_, named) => named.collect(&mut nets),
+                Op::InSet { set, fields } => {
+                    let keys = self.sets.get(*set as usize).into_iter().flat_map(|code| &code.keys);
+                    nets.extend(keys.filter_map(|key| source_of(key, *fields)).map(IpNet::from));
+                }
+                Op::Lookup { map, fields } => {
+                    let keys = self.maps.get(*map as usize).into_iter().flat_map(|map| map.keys());
+                    nets.extend(keys.filter_map(|key| source_of(key, *fields)).map(IpNet::from));
+                }
+                Op::InIpset { set, directions } => {
+                    let code = self.ipsets.get(*set as usize);
+                    let entries = code.into_iter().flat_map(|code| &code.entries);
+                    nets.extend(entries.filter_map(|entry| entry_source(entry, *directions)));
+                    let third = code.filter(|_| directions[2] == Side::Source);
+                    nets.extend(third.into_iter().flat_map(|code| code.nets.values().flatten()));
+                }
+                _ => {}
+            }
+        }
+        nets.iter_mut().for_each(|net| *net = net.trunc());
+        nets.sort_unstable();
+        nets.dedup();
+        nets
     }
 
     /// Whether rules name this address as a destination.

@@ -1,0 +1,115 @@
+//! Destinations, what can happen to a connection there, and how that differs.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::model::{IpFamily, Key, Protocol, Text};
+use crate::predict::Predictor;
+use crate::trace::{Fraction, Trace, Verdict};
+use crate::whatif::difference::{Target, TargetKind};
+
+/// Something that Services claim, whichever node is asked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Destination {
+    pub kind: TargetKind,
+    /// `None`: the node's own addresses; loopback, if the kind says so.
+    pub ip: Option<IpAddr>,
+    pub port: u16,
+    pub protocol: Protocol,
+    pub family: IpFamily,
+}
+
+impl Destination {
+    pub fn target(&self, ip: Option<IpAddr>, claim: &Claim) -> Target {
+        let Destination { kind, port, protocol, family, .. } = *self;
+        let (service, port_name) = (Some(claim.service.clone()), claim.port_name.clone());
+        Target { service, port_name, kind, ip, port, protocol, family }
+    }
+}
+
+/// Whose destination it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub service: Key,
+    pub port_name: Text,
+}
+
+/// One thing that can happen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Chance {
+    pub verdict: Verdict,
+    /// If it is delivered.
+    pub endpoint: Option<SocketAddr>,
+    pub masquerade: bool,
+    pub affinity: Option<u32>,
+    pub scheduler: Option<Text>,
+    pub in_turn: bool,
+    pub fraction: [u64; 2],
+}
+
+/// Everything that can happen, sorted; equal things are one.
+pub(super) type Chances = Vec<Chance>;
+
+pub(super) fn chances(predictor: &Predictor, trace: &Trace) -> Chances {
+    let mut merged: BTreeMap<Chance, Option<Fraction>> = BTreeMap::new();
+    let mut odd = Vec::new();
+    for outcome in &trace.outcomes {
+        let delivered = outcome.verdict == Verdict::Deliver;
+        let scheduler = outcome.conditions.scheduler.map(|number| predictor.program.scheduler(number).into());
+        let chance = Chance {
+            verdict: outcome.verdict,
+            endpoint: delivered.then_some(outcome.destination),
+            masquerade: outcome.masquerade,
+            affinity: outcome.conditions.affinity,
+            scheduler,
+            in_turn: outcome.conditions.in_turn,
+            fraction: [0, 1],
+        };
+        let sum = merged.entry(chance.clone()).or_insert(Some(Fraction::ZERO));
+        match sum.and_then(|sum| sum.plus(outcome.probability)) {
+            Some(more) => *sum = Some(more),
+            // Without an exact form it stays apart.
+            None => odd.push(Chance { fraction: parts(outcome.probability), ..chance }),
+        }
+    }
+    let exact = merged.into_iter().filter_map(|(chance, sum)| {
+        Some(Chance { fraction: parts(sum.filter(|sum| *sum != Fraction::ZERO)?), ..chance })
+    });
+    let mut all: Chances = exact.chain(odd).collect();
+    all.sort_unstable();
+    all
+}
+
+fn parts(fraction: Fraction) -> [u64; 2] {
+    [fraction.numerator(), fraction.denominator()]
+}
+
+/// What a source could do, and could do afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Change {
+    pub before: Chances,
+    pub after: Chances,
+}
+
+impl Change {
+    pub fn is_change(&self) -> bool {
+        self.before != self.after
+    }
+
+    /// Without the masquerading of what an endpoint sends to itself: `None` if there is none.
+    pub fn without_hairpin(&self, source: IpAddr) -> Option<Change> {
+        let mut found = false;
+        let mut plain = |chances: &Chances| -> Chances {
+            let mut all = chances.clone();
+            for chance in &mut all {
+                let itself = chance.endpoint.is_some_and(|to| to.ip() == source) && chance.masquerade;
+                found |= itself;
+                chance.masquerade &= !itself;
+            }
+            all.sort_unstable();
+            all
+        };
+        let change = Change { before: plain(&self.before), after: plain(&self.after) };
+        found.then_some(change)
+    }
+}

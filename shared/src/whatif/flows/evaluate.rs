@@ -1,0 +1,364 @@
+//! One destination on one node: every class of sources, before and after.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use rustc_hash::FxHashSet;
+
+use super::change::{Change, Destination, chances};
+use super::places::{Place, PodHere};
+use super::sources::Partition;
+use super::world::World;
+use crate::model::{IpFamily, Key, ProxyMode};
+use crate::predict::Predictor;
+use crate::trace::{Origin, Packet, Trace};
+use crate::whatif::difference::{SourceClass, TargetKind};
+
+/// The rules of one node that packets for a destination can meet, before and after.
+pub(super) struct Pair {
+    pub before: Predictor,
+    pub after: Predictor,
+    partition: Partition,
+}
+
+/// Sources of one cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    /// Pods of the node in a cell.
+    Pods(usize),
+    /// A pod whose address is another than before, by its number.
+    Drifter(usize),
+    /// The node, from this address.
+    Own(IpAddr),
+    Outside(usize),
+}
+
+#[derive(Clone, Copy)]
+struct Source {
+    member: Member,
+    before: IpAddr,
+    after: IpAddr,
+    hairpin: bool,
+}
+
+/// What is different, and for whom.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Changed {
+    pub change: Change,
+    pub classes: Vec<SourceClass>,
+    /// One of the sources: where it is, and its addresses before and after.
+    pub example: (Origin, [IpAddr; 2]),
+}
+
+pub(super) type Changes = Vec<Changed>;
+
+impl Pair {
+    pub fn new(before: Predictor, after: Predictor, place: &Place<'_>) -> Pair {
+        let nets = before.program.source_nets().into_iter().chain(after.program.source_nets());
+        let partition = Partition::new(place.family, nets);
+        Pair { before, after, partition }
+    }
+
+    fn is_ipvs(&self) -> bool {
+        [&self.before, &self.after].iter().any(|predictor| predictor.context.mode == ProxyMode::Ipvs)
+    }
+}
+
+/// What a look at one destination needs.
+pub(super) struct Look<'a, 'b> {
+    pub pair: &'b Pair,
+    pub place: &'b Place<'a>,
+    pub to: &'b Destination,
+    pub ip: IpAddr,
+    /// Addresses of pods.
+    pub taken: &'b FxHashSet<IpAddr>,
+    /// Both clusters.
+    pub worlds: &'b [World<'a>; 2],
+}
+
+impl<'a> Look<'a, '_> {
+    pub fn changes(&self) -> Changes {
+        let sources = self.sources();
+        let mut found: BTreeMap<Change, Vec<Source>> = BTreeMap::new();
+        let mut trace = Trace::default();
+        for source in &sources {
+            let change = self.change(source, &mut trace);
+            if change.is_change() {
+                found.entry(change).or_default().push(*source);
+            }
+        }
+        self.join_hairpins(&mut found);
+        found
+            .into_iter()
+            .filter_map(|(change, members)| {
+                let classes = self.classes(&members, &sources);
+                let one = members.iter().find(|source| !source.hairpin)?;
+                let example = (one.member.origin(), [one.before, one.after]);
+                Some(Changed { change, classes, example })
+            })
+            .collect()
+    }
+
+    /// The packet of a source of the class, before or after.
+    pub fn packet(&self, origin: Origin, source: IpAddr) -> Packet {
+        let Destination { port, protocol, .. } = *self.to;
+        Packet { source, destination: self.ip, port, protocol, origin }
+    }
+
+    fn change(&self, source: &Source, trace: &mut Trace) -> Change {
+        let origin = source.member.origin();
+        let mut ask = |predictor: &Predictor, from: IpAddr| {
+            let packet = predictor.as_sent(self.packet(origin, from));
+            predictor.program.trace_into(&predictor.host, &packet, trace);
+            chances(predictor, trace)
+        };
+        Change { before: ask(&self.pair.before, source.before), after: ask(&self.pair.after, source.after) }
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        let mut sources = Vec::new();
+        let mut add = |member: Member, before: IpAddr, after: IpAddr| {
+            sources.push(Source { member, before, after, hairpin: false });
+        };
+        let own = self.own();
+        own.iter().for_each(|ip| add(Member::Own(*ip), *ip, *ip));
+        if self.to.kind == TargetKind::LocalhostNodePort {
+            return sources;
+        }
+        for cell in 0..self.pair.partition.len() {
+            if let Some(ip) = self.pod_of(cell) {
+                add(Member::Pods(cell), ip, ip);
+            }
+            if let Some(ip) = self.outsider(cell) {
+                add(Member::Outside(cell), ip, ip);
+            }
+        }
+        for (nth, pod) in self.place.pods.iter().enumerate().filter(|(_, pod)| pod.before != pod.after) {
+            add(Member::Drifter(nth), pod.before, pod.after);
+        }
+        sources
+    }
+
+    /// The addresses that a process of the node can have. Loopback speaks to the node itself only.
+    fn own(&self) -> Vec<IpAddr> {
+        let loopback: IpAddr = match self.place.family {
+            IpFamily::IPv4 => Ipv4Addr::LOCALHOST.into(),
+            IpFamily::IPv6 => Ipv6Addr::LOCALHOST.into(),
+        };
+        if self.ip.is_loopback() {
+            return vec![loopback];
+        }
+        let mut own = self.place.own.clone();
+        if own.contains(&self.ip) {
+            own.push(loopback);
+        }
+        own
+    }
+
+    /// The address of a pod in the cell: of one that is there, or of one that could be.
+    fn pod_of(&self, cell: usize) -> Option<IpAddr> {
+        self.pods_in(cell).next().map(|pod| pod.after).or_else(|| self.other_pod(cell))
+    }
+
+    /// A free address of the node's pod network in the cell.
+    fn other_pod(&self, cell: usize) -> Option<IpAddr> {
+        let taken =
+            |ip: IpAddr| (self.taken.contains(&ip) || self.place.own.contains(&ip)).then(|| IpNet::from(ip));
+        let nets = self.place.pod_nets.iter();
+        nets.copied().find_map(|net| self.pair.partition.example(cell, net, &taken))
+    }
+
+    /// The pods of the node that have their address in the cell.
+    fn pods_in(&self, cell: usize) -> impl Iterator<Item = &PodHere<'_>> {
+        let net = self.pair.partition.net(cell);
+        let pods = &self.place.pods;
+        let from = pods.partition_point(|pod| pod.after < net.network());
+        let here = pods[from..].iter().take_while(move |pod| net.contains(&pod.after));
+        here.filter(move |pod| pod.before == pod.after && self.pair.partition.cell_of(pod.after) == cell)
+    }
+
+    fn is_vip(&self, ip: IpAddr) -> bool {
+        self.worlds.iter().any(|world| !world.at(ip).is_empty())
+    }
+
+    fn outsider(&self, cell: usize) -> Option<IpAddr> {
+        let ipvs = self.pair.is_ipvs();
+        let taken = |ip: IpAddr| {
+            let inside = self.place.inside.iter().find(|net| net.contains(&ip)).copied();
+            // In ipvs mode it is an address of the node, and the kernel drops what comes from such an address.
+            inside.or_else(|| (ipvs && self.is_vip(ip)).then(|| IpNet::from(ip)))
+        };
+        self.pair.partition.example(cell, self.pair.partition.net(0), &taken)
+    }
+
+    /// An endpoint that is sent to itself is masqueraded. If it is answered like others in all else, it joins them.
+    fn join_hairpins(&self, found: &mut BTreeMap<Change, Vec<Source>>) {
+        let mut moved: Vec<(Change, Change, Source)> = Vec::new();
+        for (change, members) in &*found {
+            for source in members {
+                let plain = change.without_hairpin(source.after).filter(Change::is_change);
+                if let Some(plain) = plain.filter(|plain| found.contains_key(plain)) {
+                    moved.push((change.clone(), plain, *source));
+                }
+            }
+        }
+        for (from, to, source) in moved {
+            // Not where an endpoint is that is not masqueraded.
+            let ends = |chances: &super::change::Chances, ip: IpAddr| {
+                chances.iter().any(|chance| chance.endpoint.is_some_and(|to| to.ip() == ip))
+            };
+            let plain = |other: &Source| {
+                !other.hairpin && (ends(&to.before, other.before) || ends(&to.after, other.after))
+            };
+            let Some(home) = found.get(&to).filter(|home| !home.iter().any(plain)) else { continue };
+            if home.iter().all(|other| other.hairpin) {
+                continue;
+            }
+            if let Some(members) = found.get_mut(&from) {
+                members.retain(|member| member.member != source.member);
+            }
+            found.entry(to).or_default().push(Source { hairpin: true, ..source });
+        }
+    }
+
+    fn classes(&self, members: &[Source], all: &[Source]) -> Vec<SourceClass> {
+        let mut classes = Vec::new();
+        self.pod_classes(members, all, &mut classes);
+        classes.extend(self.own_class(members, all));
+        classes.extend(self.outside_class(members, all));
+        classes
+    }
+
+    fn class(&self, origin: Origin, members: &[&Source]) -> Option<SourceClass> {
+        let example = members.iter().find(|source| !source.hairpin).or(members.first())?;
+        Some(SourceClass {
+            node: self.place.name.clone(),
+            origin,
+            pods: Vec::new(),
+            except_pods: Vec::new(),
+            nets: Vec::new(),
+            except: Vec::new(),
+            hairpin: members.iter().any(|source| source.hairpin),
+            example: example.after,
+        })
+    }
+
+    fn own_class(&self, members: &[Source], all: &[Source]) -> Option<SourceClass> {
+        let of = |sources: &[Source]| -> Vec<IpAddr> {
+            let own = sources.iter().filter_map(|source| match source.member {
+                Member::Own(ip) => Some(ip),
+                _ => None,
+            });
+            own.collect()
+        };
+        let (some, every) = (of(members), of(all));
+        let ours: Vec<&Source> =
+            members.iter().filter(|source| source.member.origin() == Origin::Node).collect();
+        let mut class = self.class(Origin::Node, &ours)?;
+        if some.len() < every.len() {
+            class.nets = some.into_iter().map(IpNet::from).collect();
+            class.nets.sort_unstable();
+        }
+        Some(class)
+    }
+
+    fn outside_class(&self, members: &[Source], all: &[Source]) -> Option<SourceClass> {
+        let of = |sources: &[Source]| -> Vec<usize> {
+            let cells = sources.iter().filter_map(|source| match source.member {
+                Member::Outside(cell) => Some(cell),
+                _ => None,
+            });
+            cells.collect()
+        };
+        let ours: Vec<&Source> =
+            members.iter().filter(|source| source.member.origin() == Origin::Outside).collect();
+        let mut class = self.class(Origin::Outside, &ours)?;
+        (class.nets, class.except) = self.pair.partition.describe(&of(members), &of(all));
+        Some(class)
+    }
+
+    fn pod_classes(&self, members: &[Source], all: &[Source], classes: &mut Vec<SourceClass>) {
+        let cells = |sources: &[Source]| -> Vec<usize> {
+            let cells = sources.iter().filter_map(|source| match source.member {
+                Member::Pods(cell) => Some(cell),
+                _ => None,
+            });
+            cells.collect()
+        };
+        let drifters = |sources: &[Source]| -> Vec<Key> {
+            let numbers = sources.iter().filter_map(|source| match source.member {
+                Member::Drifter(nth) => Some(nth),
+                _ => None,
+            });
+            numbers.map(|nth| self.place.pods[nth].key.clone()).collect()
+        };
+        let ours: Vec<&Source> =
+            members.iter().filter(|source| source.member.origin() == Origin::Pod).collect();
+        let (some, every) = (cells(members), cells(all));
+        let (strays, all_strays) = (drifters(members), drifters(all));
+        let away: Vec<Key> = all_strays.into_iter().filter(|key| !strays.contains(key)).collect();
+        let names = |cells: &[usize]| -> Vec<Key> {
+            cells.iter().flat_map(|cell| self.pods_in(*cell)).map(|pod| pod.key.clone()).collect()
+        };
+        let main = every.iter().copied().max_by_key(|cell| self.weight(*cell));
+        if let Some(main) = main.filter(|main| some.contains(main)) {
+            let Some(mut class) = self.class(Origin::Pod, &ours) else { return };
+            let rest: Vec<usize> = every.iter().copied().filter(|cell| !some.contains(cell)).collect();
+            class.except_pods = names(&rest);
+            class.except_pods.extend(away);
+            class.except_pods.sort_unstable();
+            let is_other = |cell: &usize| *cell == main || self.other_pod(*cell).is_some();
+            let others: Vec<usize> = every.into_iter().filter(is_other).collect();
+            let here: Vec<usize> = some.iter().copied().filter(|cell| others.contains(cell)).collect();
+            if !rest.is_empty() {
+                (class.nets, class.except) = self.pair.partition.describe(&here, &others);
+            }
+            let missed = some.iter().flat_map(|cell| self.pods_in(*cell));
+            let missed = missed.filter(|pod| !class.has_pod(pod.key, pod.after));
+            let pods: Vec<Key> = missed.map(|pod| pod.key.clone()).collect();
+            if !pods.is_empty() {
+                classes.push(SourceClass {
+                    pods,
+                    except_pods: Vec::new(),
+                    nets: Vec::new(),
+                    except: Vec::new(),
+                    ..class.clone()
+                });
+            }
+            classes.push(class);
+            return;
+        }
+        let mut pods = names(&some);
+        pods.extend(strays);
+        pods.sort_unstable();
+        if !pods.is_empty()
+            && let Some(class) = self.class(Origin::Pod, &ours)
+        {
+            classes.push(SourceClass { pods, ..class });
+        }
+        let others: Vec<usize> = every.into_iter().filter(|cell| self.other_pod(*cell).is_some()).collect();
+        let here: Vec<usize> = some.into_iter().filter(|cell| others.contains(cell)).collect();
+        let example = here.first().and_then(|cell| self.other_pod(*cell));
+        if let (Some(example), Some(class)) = (example, self.class(Origin::Pod, &ours)) {
+            let (nets, except) = self.pair.partition.describe(&here, &others);
+            classes.push(SourceClass { nets, except, except_pods: away, example, ..class });
+        }
+    }
+
+    /// How many pods a cell stands for: the unnamed ones are more than any that are named.
+    fn weight(&self, cell: usize) -> (bool, usize, std::cmp::Reverse<usize>) {
+        let partition = &self.pair.partition;
+        (!partition.is_host(cell), self.pods_in(cell).take(1_000).count(), std::cmp::Reverse(cell))
+    }
+}
+
+impl Member {
+    fn origin(self) -> Origin {
+        match self {
+            Member::Pods(_) | Member::Drifter(_) => Origin::Pod,
+            Member::Own(_) => Origin::Node,
+            Member::Outside(_) => Origin::Outside,
+        }
+    }
+}

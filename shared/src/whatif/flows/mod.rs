@@ -1,0 +1,300 @@
+//! Changed flows: every destination that a Service claims, before or after, asked from every class of sources on every node.
+//!
+//! Exhaustive, not sampled: sources are cut into cells that no rule can tell apart, and one address of each is followed
+//! through the rules of both clusters. What cannot differ is not looked at: a destination whose Services, and those that
+//! share an address, a port number or an endpoint with them, have the same ports and endpoints, on a node that is the same.
+//!
+//! Sources that are not asked: addresses that only one of the clusters has (a pod that is new or gone), and what the kernel
+//! itself drops, such as packets from outside with an address of the node.
+
+mod change;
+mod evaluate;
+mod places;
+mod sources;
+mod touched;
+mod words;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use change::{Change, Claim, Destination};
+use evaluate::{Changed, Changes, Look, Pair};
+use places::{Place, Pods, places};
+use world::{Closure, World};
+
+use super::difference::{FlowChange, Share, Sources, Target, TargetKind};
+use crate::model::{ClusterState, IpFamily, Key, ObjectRef, Protocol, ProxyMode, Service};
+use crate::predict::{OutcomeView, Predictor};
+use crate::proxy::ports::cluster_ip;
+
+/// The flows that differ. `changed`: the only objects that can be others, if that is known.
+pub(super) fn changed_flows(
+    before: &ClusterState,
+    after: &ClusterState,
+    changed: Option<&[ObjectRef]>,
+) -> Vec<FlowChange> {
+    let touched = touched::changed_services(before, after, changed);
+    let mut worlds = [World::new(before), World::new(after)];
+    let pods = Pods::of(before, after);
+    let places = places(&worlds[0], &worlds[1], &pods);
+    let userspace = places.iter().any(Place::is_userspace);
+    let wide = places.iter().any(|place| place.differs);
+    let touched = touched::spread(&mut worlds, touched, userspace);
+    let services = match wide {
+        true => {
+            let all: BTreeSet<Key> =
+                before.services().keys().chain(after.services().keys()).cloned().collect();
+            let addresses = worlds.iter().flat_map(|world| touched::endpoints(world, &all)).collect();
+            worlds.iter_mut().for_each(|world| world.share(&addresses));
+            all
+        }
+        false => touched.clone(),
+    };
+    let compare = Compare { worlds: &worlds, pods: &pods };
+    let mut groups = Groups::default();
+    for (service, destinations) in compare.destinations(&services) {
+        for place in &places {
+            if place.differs || touched.contains(&service) {
+                compare.service(place, &destinations, &mut groups);
+            }
+        }
+    }
+    let names = words::Names::of(&places, after);
+    groups.into_flows(&names)
+}
+
+impl Place<'_> {
+    fn is_userspace(&self) -> bool {
+        [&self.before, &self.after].iter().any(|context| context.mode == ProxyMode::Userspace)
+    }
+}
+
+struct Compare<'a, 'b> {
+    worlds: &'b [World<'a>; 2],
+    pods: &'b Pods<'a>,
+}
+
+/// What has been made ready on one node: the same Services' rules serve several destinations.
+struct Ready<'a> {
+    closures: [Closure<'a>; 2],
+    /// `None`: nothing can differ.
+    pair: Option<Pair>,
+}
+
+impl<'a> Compare<'a, '_> {
+    /// By Service.
+    fn destinations(&self, services: &BTreeSet<Key>) -> BTreeMap<Key, Vec<(Destination, Claim)>> {
+        let mut found: BTreeMap<Destination, Claim> = BTreeMap::new();
+        // What the later cluster says of a destination comes first.
+        for world in self.worlds.iter().rev() {
+            for service in services.iter().filter_map(|key| world.service(key)) {
+                for (to, claim) in destinations(service, self.worlds) {
+                    found.entry(to).or_insert(claim);
+                }
+            }
+        }
+        let mut by_service: BTreeMap<Key, Vec<(Destination, Claim)>> = BTreeMap::new();
+        for (to, claim) in found {
+            by_service.entry(claim.service.clone()).or_default().push((to, claim));
+        }
+        by_service
+    }
+
+    fn service(&self, place: &Place<'a>, destinations: &[(Destination, Claim)], groups: &mut Groups) {
+        let mut ready: Vec<Ready<'a>> = Vec::new();
+        for (to, claim) in destinations.iter().filter(|(to, _)| to.family == place.family) {
+            let mut by_address: Vec<(IpAddr, usize, Changes)> = Vec::new();
+            for ip in place.addresses_of(to) {
+                let nth = self.ready(place, to, ip, &mut ready);
+                let changes = self.changes(place, to, ip, &ready[nth]);
+                by_address.push((ip, nth, changes));
+            }
+            // Node ports answer alike on all of the node's addresses, or each is named.
+            let alike = by_address.iter().all(|(_, _, changes)| *changes == by_address[0].2);
+            if alike {
+                by_address.truncate(1);
+            }
+            for (ip, nth, changes) in by_address {
+                let target = to.target(to.ip.or((!alike).then_some(ip)), claim);
+                let Some(pair) = &ready[nth].pair else { continue };
+                let look = self.look(place, to, ip, pair);
+                for changed in changes {
+                    groups.add(&target, changed, &look, self.worlds);
+                }
+            }
+        }
+    }
+
+    /// The rules for a destination at an address, unless they are at hand.
+    fn ready(&self, place: &Place<'a>, to: &Destination, ip: IpAddr, ready: &mut Vec<Ready<'a>>) -> usize {
+        let userspace = place.is_userspace();
+        let closures = [0, 1].map(|nth: usize| self.worlds[nth].closure(to, ip, userspace));
+        let [before, after] = &closures;
+        let known = ready.iter().position(|ready: &Ready<'_>| {
+            ready.closures[0].is_same(before) && ready.closures[1].is_same(after)
+        });
+        if let Some(nth) = known {
+            return nth;
+        }
+        let same = !place.differs && !userspace && before.ports == after.ports;
+        let pair = (!same).then(|| {
+            let old = self.worlds[0].predictor(before, &place.before);
+            let new = self.worlds[1].predictor(after, &place.after);
+            Pair::new(old, new, place)
+        });
+        ready.push(Ready { closures, pair });
+        ready.len() - 1
+    }
+
+    fn look<'c>(
+        &'c self,
+        place: &'c Place<'a>,
+        to: &'c Destination,
+        ip: IpAddr,
+        pair: &'c Pair,
+    ) -> Look<'a, 'c> {
+        Look { pair, place, to, ip, taken: &self.pods.taken, worlds: self.worlds }
+    }
+
+    fn changes(&self, place: &Place<'a>, to: &Destination, ip: IpAddr, ready: &Ready<'a>) -> Changes {
+        ready.pair.as_ref().map(|pair| self.look(place, to, ip, pair).changes()).unwrap_or_default()
+    }
+}
+
+impl Place<'_> {
+    /// The addresses that a destination has on this node.
+    fn addresses_of(&self, to: &Destination) -> Vec<IpAddr> {
+        match (to.ip, to.kind, self.family) {
+            (Some(ip), ..) => vec![ip],
+            (None, TargetKind::LocalhostNodePort, IpFamily::IPv4) => vec![Ipv4Addr::LOCALHOST.into()],
+            (None, TargetKind::LocalhostNodePort, IpFamily::IPv6) => vec![Ipv6Addr::LOCALHOST.into()],
+            (None, ..) => self.own.clone(),
+        }
+    }
+}
+
+/// Everything by which a Service can be reached.
+fn destinations(service: &Service, worlds: &[World<'_>; 2]) -> Vec<(Destination, Claim)> {
+    let mut found = Vec::new();
+    for family in IpFamily::BOTH {
+        let Some(cluster_ip) = cluster_ip(service, family) else { continue };
+        let ours = |ip: &IpAddr| IpFamily::of(*ip) == family;
+        let external = service.external_ips.iter().copied().filter(ours);
+        let balancer = service.ingress.iter().filter_map(|ingress| ingress.ip).filter(ours);
+        let mut ips = vec![(TargetKind::ClusterIp, cluster_ip)];
+        ips.extend(external.map(|ip| (TargetKind::ExternalIp, ip)));
+        ips.extend(balancer.map(|ip| (TargetKind::LoadBalancer, ip)));
+        let claim =
+            |port_name: &str| Claim { service: service.meta.key.clone(), port_name: port_name.into() };
+        let mut add = |kind, ip, port, protocol, name: &str| {
+            found.push((Destination { kind, ip, port, protocol, family }, claim(name)));
+        };
+        for port in &service.ports {
+            for (kind, ip) in &ips {
+                add(*kind, Some(*ip), port.port.get(), port.protocol, &port.name);
+            }
+            if let Some(number) = port.node_port {
+                for kind in [TargetKind::NodePort, TargetKind::LocalhostNodePort] {
+                    add(kind, None, number.get(), port.protocol, &port.name);
+                }
+            }
+        }
+        if let Some(number) = service.health_check_node_port {
+            add(TargetKind::HealthCheck, None, number.get(), Protocol::Tcp, "");
+        }
+        for (_, ip) in ips {
+            if let Some(port) = unused_port(ip, worlds) {
+                add(TargetKind::UnusedPort, Some(ip), port, Protocol::Tcp, "");
+            }
+        }
+    }
+    found
+}
+
+/// The first port that no Service has at the address, in either cluster, nor on nodes.
+fn unused_port(ip: IpAddr, worlds: &[World<'_>; 2]) -> Option<u16> {
+    let used = |port: u16| {
+        worlds.iter().any(|world| {
+            let mut ports = world.at(ip).iter().flat_map(|service| &service.ports);
+            ports.any(|known| known.port.get() == port) || !world.on_port(port).is_empty()
+        })
+    };
+    (1..=u16::MAX).find(|port| !used(*port))
+}
+
+/// Changes that are the same for a target, whoever connects.
+#[derive(Default)]
+struct Groups {
+    found: BTreeMap<Target, BTreeMap<Change, Group>>,
+}
+
+struct Group {
+    sources: Sources,
+    before: Vec<Share>,
+    after: Vec<Share>,
+}
+
+impl Groups {
+    fn add(&mut self, target: &Target, changed: Changed, look: &Look<'_, '_>, worlds: &[World<'_>; 2]) {
+        let Changed { change, classes, example: (origin, [old, new]) } = changed;
+        let group =
+            self.found.entry(target.clone()).or_default().entry(change).or_insert_with_key(|change| {
+                let shares = |predictor: &Predictor, world: &World<'_>, source, chances| {
+                    let packet = look.packet(origin, source);
+                    shares(chances, &predictor.answer(world.state, &packet).outcomes)
+                };
+                Group {
+                    sources: Sources { words: String::new(), classes: Vec::new() },
+                    before: shares(&look.pair.before, &worlds[0], old, &change.before),
+                    after: shares(&look.pair.after, &worlds[1], new, &change.after),
+                }
+            });
+        group.sources.classes.extend(classes);
+    }
+
+    fn into_flows(self, names: &words::Names) -> Vec<FlowChange> {
+        let mut flows = Vec::new();
+        for (target, changes) in self.found {
+            for (change, group) in changes {
+                let mut sources = group.sources;
+                sources.words = names.of_classes(&sources.classes);
+                flows.push(FlowChange {
+                    grade: words::grade(&change, &target),
+                    summary: words::summary(&change, &group.before, &group.after),
+                    target: target.clone(),
+                    sources,
+                    before: group.before,
+                    after: group.after,
+                    cause: None,
+                });
+            }
+        }
+        flows.sort_by(|a, b| {
+            let rank = |flow: &FlowChange| (flow.grade, flow.target.service.clone(), flow.target.clone());
+            rank(a).cmp(&rank(b)).then_with(|| a.sources.words.cmp(&b.sources.words))
+        });
+        flows
+    }
+}
+
+/// With the words of the outcomes that they stand for.
+fn shares(chances: &[change::Chance], outcomes: &[OutcomeView]) -> Vec<Share> {
+    let share = |chance: &change::Chance| {
+        let is_it = |outcome: &&OutcomeView| {
+            outcome.verdict == chance.verdict
+                && chance.endpoint.is_none_or(|endpoint| endpoint == outcome.destination)
+        };
+        let outcome = outcomes.iter().find(is_it);
+        Share {
+            fraction: chance.fraction,
+            verdict: chance.verdict,
+            endpoint: chance.endpoint,
+            pod: outcome.and_then(|outcome| outcome.pod.clone()),
+            masquerade: chance.masquerade,
+            condition: outcome.and_then(|outcome| outcome.condition.clone()),
+            reason: outcome.map(|outcome| outcome.reason.clone()).unwrap_or_default(),
+        }
+    };
+    chances.iter().map(share).collect()
+}

@@ -1,0 +1,174 @@
+//! Nodes that are in both clusters: what their rules depend on, and who connects from there.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::world::World;
+use crate::model::{ClusterState, IpFamily, Key, Keyed, Node, Pod, Text};
+use crate::proxy::find_node;
+use crate::proxy::node::{Detector, NodeContext};
+
+/// A node, in one family, before and after.
+pub(super) struct Place<'a> {
+    pub name: &'a Text,
+    pub family: IpFamily,
+    pub before: NodeContext,
+    pub after: NodeContext,
+    /// Addresses of the node, in both clusters.
+    pub own: Vec<IpAddr>,
+    /// Pods with a network of their own that are there in both clusters, by address.
+    pub pods: Vec<PodHere<'a>>,
+    /// Networks in which other pods of the node have, or would have, their addresses.
+    pub pod_nets: Vec<IpNet>,
+    /// Not sources from outside: the node's own addresses and networks, and its pods'.
+    pub inside: Vec<IpNet>,
+    /// Something of the node itself is another than before, so that every destination has to be looked at.
+    pub differs: bool,
+}
+
+/// A pod as a source.
+#[derive(Clone, Copy)]
+pub(super) struct PodHere<'a> {
+    pub key: &'a Key,
+    pub before: IpAddr,
+    pub after: IpAddr,
+}
+
+/// Pods of both clusters.
+#[derive(Default)]
+pub(super) struct Pods<'a> {
+    here: FxHashMap<&'a str, Vec<(&'a Arc<Pod>, &'a Arc<Pod>)>>,
+    /// Addresses of the node's pods that are there in one cluster only, or have moved.
+    hidden: FxHashMap<&'a str, Vec<IpAddr>>,
+    /// Every pod's address.
+    pub taken: FxHashSet<IpAddr>,
+}
+
+/// Every node that is in both clusters and has the family.
+pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &Pods<'a>) -> Vec<Place<'a>> {
+    let mut places = Vec::new();
+    for family in IpFamily::BOTH {
+        let virtual_net = virtual_net(before.state, after.state, family);
+        for node in after.state.nodes().values() {
+            let name = node.name();
+            if let (Ok(old), Ok(new)) =
+                (find_node(before.state, name, family), find_node(after.state, name, family))
+            {
+                let nodes = [(before.state, old), (after.state, new)];
+                places.push(Place::of(nodes, family, pods, virtual_net));
+            }
+        }
+    }
+    places
+}
+
+impl<'a> Pods<'a> {
+    pub fn of(before: &'a ClusterState, after: &'a ClusterState) -> Pods<'a> {
+        let mut pods = Pods::default();
+        let mut old = before.pods().values().peekable();
+        for new in after.pods().values() {
+            while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
+                pods.hide(gone);
+            }
+            match old.next_if(|old| Arc::ptr_eq(old, new) || old.key() == new.key()) {
+                Some(old) => pods.pair(old, new),
+                None => pods.hide(new),
+            }
+        }
+        old.for_each(|gone| pods.hide(gone));
+        pods
+    }
+
+    fn pair(&mut self, old: &'a Arc<Pod>, new: &'a Arc<Pod>) {
+        match (&old.node, &new.node) {
+            (Some(a), Some(b)) if a == b && !old.host_network && !new.host_network => {
+                self.here.entry(a).or_default().push((old, new));
+                self.taken.extend(old.ips.iter().chain(&new.ips));
+            }
+            _ => [old, new].into_iter().for_each(|pod| self.hide(pod)),
+        }
+    }
+
+    fn hide(&mut self, pod: &'a Arc<Pod>) {
+        if let (Some(node), false) = (&pod.node, pod.host_network) {
+            self.hidden.entry(node).or_default().extend(&pod.ips);
+            self.taken.extend(&pod.ips);
+        }
+    }
+}
+
+/// Where pods may be, if a node does not say it.
+fn virtual_net(before: &ClusterState, after: &ClusterState, family: IpFamily) -> Option<IpNet> {
+    let all = [after, before].into_iter();
+    let pods = all.clone().flat_map(|state| state.pods().values().take(50)).filter(|pod| !pod.host_network);
+    let mut ips = pods.flat_map(|pod| pod.ips.clone());
+    let endpoints = all.flat_map(|state| state.slices().values().take(50)).flat_map(|slice| &slice.endpoints);
+    let mut endpoints = endpoints.filter_map(|endpoint| endpoint.addresses.first()?.ip());
+    let ours = |ip: &IpAddr| IpFamily::of(*ip) == family;
+    let ip = ips.find(ours).or_else(|| endpoints.find(ours))?;
+    IpNet::new(ip, if ip.is_ipv4() { 16 } else { 64 }).ok().map(|net| net.trunc())
+}
+
+impl<'a> Place<'a> {
+    fn of(
+        [(old_state, old), (new_state, new)]: [(&'a ClusterState, &'a Arc<Node>); 2],
+        family: IpFamily,
+        pods: &Pods<'a>,
+        virtual_net: Option<IpNet>,
+    ) -> Place<'a> {
+        let name = new.name();
+        let context = |state: &ClusterState, node: &Arc<Node>| {
+            NodeContext::new(state, node, family, state.proxy_settings(name).mode)
+        };
+        let (before, after) = (context(old_state, old), context(new_state, new));
+        let ours = |ip: &IpAddr| IpFamily::of(*ip) == family;
+        let addresses = |node: &'a Node| node.addresses.iter().map(|address| address.ip).filter(ours);
+        let mut own: Vec<IpAddr> =
+            addresses(new).filter(|ip| addresses(old).any(|known| known == *ip)).collect();
+        let mut seen = FxHashSet::default();
+        own.retain(|ip| seen.insert(*ip));
+        let cidrs = |node: &'a Node| {
+            node.pod_cidrs.iter().copied().map(|net| net.trunc()).filter(|net| ours(&net.network()))
+        };
+        let mut real_nets: Vec<IpNet> = cidrs(old).chain(cidrs(new)).collect();
+        real_nets.sort_unstable();
+        real_nets.dedup();
+        let ip_of = |pod: &Pod| pod.ips.iter().copied().find(ours);
+        let here = pods.here.get(&**name).into_iter().flatten();
+        let mut here: Vec<PodHere<'a>> = here
+            .filter_map(|(a, b)| Some(PodHere { key: b.key(), before: ip_of(a)?, after: ip_of(b)? }))
+            .collect();
+        here.sort_unstable_by_key(|pod| (pod.after, pod.key));
+        let mut inside: Vec<IpNet> = real_nets.clone();
+        inside.extend(addresses(old).chain(addresses(new)).map(IpNet::from));
+        // An address that kube-proxy is to bind to is one of the node's, too.
+        let bound = [&before, &after].into_iter().filter_map(|context| context.settings.bind_address);
+        inside.extend(bound.filter(ours).map(IpNet::from));
+        inside.extend(loopback(family));
+        let hidden = pods.hidden.get(&**name).into_iter().flatten().copied().filter(ours);
+        let others = hidden.chain(here.iter().flat_map(|pod| [pod.before, pod.after]));
+        let others = others.filter(|ip| !real_nets.iter().any(|net| net.contains(ip)));
+        inside.extend(others.map(IpNet::from));
+        let detected = match &after.detector {
+            Some(Detector::Cidr(net)) => Some(*net),
+            _ => virtual_net,
+        };
+        let pod_nets = if real_nets.is_empty() { detected.into_iter().collect() } else { real_nets };
+        let same = before.makes_same_rules(&after)
+            && old.pod_cidrs == new.pod_cidrs
+            && here.iter().all(|pod| pod.before == pod.after);
+        Place { name, family, before, after, own, pods: here, pod_nets, inside, differs: !same }
+    }
+}
+
+/// The family's loopback network, and its unspecified address.
+fn loopback(family: IpFamily) -> Vec<IpNet> {
+    let nets = match family {
+        IpFamily::IPv4 => ["127.0.0.0/8", "0.0.0.0/32"],
+        IpFamily::IPv6 => ["::1/128", "::/128"],
+    };
+    nets.iter().filter_map(|net| net.parse().ok()).collect()
+}

@@ -1,0 +1,128 @@
+//! Which Services a change can concern: those that are others than before, and those that share something with them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use super::world::{World, addresses, numbers};
+use crate::model::{ClusterState, EndpointSlice, IpFamily, Key, Keyed, Kind, ObjectRef, Table};
+
+/// The Services whose ports or endpoints are not the same objects. `changed` says which objects can be others at all.
+pub(super) fn changed_services(
+    before: &ClusterState,
+    after: &ClusterState,
+    changed: Option<&[ObjectRef]>,
+) -> BTreeSet<Key> {
+    let mut services = BTreeSet::new();
+    let owner = |slice: Option<&Arc<EndpointSlice>>| slice.and_then(|slice| slice.service());
+    let Some(changed) = changed else {
+        for key in unequal(before.slices(), after.slices()) {
+            services.extend(owner(before.slices().get(key)));
+            services.extend(owner(after.slices().get(key)));
+        }
+        services.extend(unequal(before.services(), after.services()).into_iter().cloned());
+        services.extend(unequal(before.endpoints(), after.endpoints()).into_iter().cloned());
+        return services;
+    };
+    for object in changed {
+        match object.kind {
+            Kind::EndpointSlice => {
+                services.extend(owner(before.slices().get(&object.key)));
+                services.extend(owner(after.slices().get(&object.key)));
+            }
+            Kind::Service | Kind::Endpoints => services.extend([object.key.clone()]),
+            Kind::Namespace | Kind::Node | Kind::Pod | Kind::ProxyConfig => {}
+        }
+    }
+    services
+}
+
+/// The keys whose objects are others, or only in one of the tables.
+fn unequal<'a, T: Keyed + PartialEq>(before: &'a Table<T>, after: &'a Table<T>) -> Vec<&'a Key> {
+    let mut found = Vec::new();
+    let mut old = before.values().peekable();
+    for new in after.values() {
+        while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
+            found.push(gone.key());
+        }
+        match old.next_if(|old| Arc::ptr_eq(old, new) || old.key() == new.key()) {
+            Some(old) if Arc::ptr_eq(old, new) || old == new => {}
+            _ => found.push(new.key()),
+        }
+    }
+    found.extend(old.map(|gone| gone.key()));
+    found
+}
+
+/// All Services whose destinations a change of `touched` can concern: beside themselves, those that share an address, a port
+/// number or an endpoint with one of them. Both worlds know afterwards who shares the endpoints of all of these.
+pub(super) fn spread(
+    worlds: &mut [World<'_>; 2],
+    mut touched: BTreeSet<Key>,
+    userspace: bool,
+) -> BTreeSet<Key> {
+    if userspace {
+        for family in IpFamily::BOTH {
+            let [before, after] = &*worlds;
+            let (old, new) = (before.given(family), after.given(family));
+            touched.extend(old.moved(&new).chain(new.moved(&old)).cloned());
+        }
+    }
+    let (mut ips, mut ports) = (FxHashSet::default(), FxHashSet::default());
+    for world in &*worlds {
+        for service in touched.iter().filter_map(|key| world.service(key)) {
+            ips.extend(addresses(service));
+            ports.extend(numbers(service));
+        }
+        if userspace {
+            ports.extend(IpFamily::BOTH.into_iter().flat_map(|family| proxy_ports(world, &touched, family)));
+        }
+    }
+    let mut shared: FxHashSet<IpAddr> = ips.clone();
+    worlds.iter().for_each(|world| shared.extend(endpoints(world, &touched)));
+    worlds.iter_mut().for_each(|world| world.share(&shared));
+    let mut all = touched;
+    for world in &*worlds {
+        let at = ips.iter().flat_map(|ip| world.at(*ip)).map(|service| service.key().clone());
+        let on = ports.iter().flat_map(|port| world.on_port(*port)).map(|service| service.key().clone());
+        all.extend(at.chain(on).chain(shared.iter().flat_map(|ip| world.sharers(*ip)).cloned()));
+        if !ports.is_empty() {
+            all.extend(on_same_numbers(world, &ports));
+        }
+    }
+    let more: FxHashSet<IpAddr> = worlds.iter().flat_map(|world| endpoints(world, &all)).collect();
+    if !more.is_subset(&shared) {
+        worlds.iter_mut().for_each(|world| world.share(&more));
+    }
+    all
+}
+
+fn proxy_ports(world: &World<'_>, services: &BTreeSet<Key>, family: IpFamily) -> Vec<u16> {
+    let given = world.given(family);
+    let known = services.iter().filter_map(|key| world.service(key));
+    let ports = known.flat_map(|service| world.ports_of(service, family).to_vec());
+    ports.filter_map(|port| given.port_of(&port.name, port.protocol)).collect()
+}
+
+/// Services with a port of such a number, and those with an endpoint on it at an address of a node.
+fn on_same_numbers(world: &World<'_>, ports: &FxHashSet<u16>) -> Vec<Key> {
+    let services = world.state.services().values();
+    let same = services.filter(|service| service.ports.iter().any(|port| ports.contains(&port.port.get())));
+    let mut found: Vec<Key> = same.map(|service| service.key().clone()).collect();
+    for slice in world.state.slices().values() {
+        let number = slice.ports.iter().filter_map(|port| port.port).any(|port| ports.contains(&port.get()));
+        let mut ips = slice.endpoints.iter().filter_map(|endpoint| endpoint.addresses.first()?.ip());
+        if number && ips.any(|ip| world.is_node_address(ip)) {
+            found.extend(slice.service());
+        }
+    }
+    found
+}
+
+pub(super) fn endpoints(world: &World<'_>, services: &BTreeSet<Key>) -> FxHashSet<IpAddr> {
+    let slices = services.iter().flat_map(|key| world.state.slices_of(key));
+    let endpoints = slices.flat_map(|slice| &slice.endpoints);
+    endpoints.filter_map(|endpoint| endpoint.addresses.first()?.ip()).collect()
+}

@@ -1,0 +1,181 @@
+//! One of the two clusters, with indexes by which a destination finds the Services whose rules its packets can meet.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::change::Destination;
+use crate::model::{ClusterState, IpFamily, Key, Keyed, Service};
+use crate::predict::Predictor;
+use crate::proxy::node::NodeContext;
+use crate::proxy::ports::{PortInfo, cluster_ip, port_infos_of};
+use crate::proxy::userspace::Allocation;
+
+/// A cluster, prepared.
+pub(super) struct World<'a> {
+    pub state: &'a ClusterState,
+    /// Services by every address that some mode serves for them.
+    by_address: FxHashMap<IpAddr, Vec<&'a Arc<Service>>>,
+    /// Services by node port and health-check node port.
+    by_port: FxHashMap<u16, Vec<&'a Arc<Service>>>,
+    /// Services by the address of an endpoint; only of the addresses that [`World::share`] was told.
+    sharers: FxHashMap<IpAddr, Vec<Key>>,
+    node_addresses: FxHashSet<IpAddr>,
+    ports: RefCell<FxHashMap<(Key, IpFamily), Arc<[PortInfo]>>>,
+    given: [OnceCell<Arc<Allocation>>; 2],
+}
+
+/// The Services whose rules packets for a destination can meet, by namespace and name.
+#[derive(Clone)]
+pub(super) struct Closure<'a> {
+    pub services: Vec<&'a Service>,
+    pub ports: Arc<[PortInfo]>,
+}
+
+impl<'a> World<'a> {
+    pub fn new(state: &'a ClusterState) -> World<'a> {
+        let (mut by_address, mut by_port) = (FxHashMap::default(), FxHashMap::default());
+        for service in state.services().values() {
+            for ip in addresses(service) {
+                push(&mut by_address, ip, service);
+            }
+            for port in numbers(service) {
+                push(&mut by_port, port, service);
+            }
+        }
+        let nodes = state.nodes().values().flat_map(|node| &node.addresses);
+        World {
+            state,
+            by_address,
+            by_port,
+            sharers: FxHashMap::default(),
+            node_addresses: nodes.map(|address| address.ip).collect(),
+            ports: RefCell::default(),
+            given: [OnceCell::new(), OnceCell::new()],
+        }
+    }
+
+    /// Learns which Services have endpoints at these addresses.
+    pub fn share(&mut self, addresses: &FxHashSet<IpAddr>) {
+        self.sharers.clear();
+        for slice in self.state.slices().values() {
+            let Some(service) = slice.service() else { continue };
+            for endpoint in &slice.endpoints {
+                let ip = endpoint.addresses.first().and_then(|address| address.ip());
+                if let Some(ip) = ip.filter(|ip| addresses.contains(ip)) {
+                    let known = self.sharers.entry(ip).or_default();
+                    if known.last() != Some(&service) {
+                        known.push(service.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn service(&self, key: &Key) -> Option<&'a Arc<Service>> {
+        self.state.services().get(key)
+    }
+
+    pub fn at(&self, ip: IpAddr) -> &[&'a Arc<Service>] {
+        self.by_address.get(&ip).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn on_port(&self, port: u16) -> &[&'a Arc<Service>] {
+        self.by_port.get(&port).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn sharers(&self, ip: IpAddr) -> &[Key] {
+        self.sharers.get(&ip).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn is_node_address(&self, ip: IpAddr) -> bool {
+        self.node_addresses.contains(&ip)
+    }
+
+    /// The ports of a Service with their endpoints.
+    pub fn ports_of(&self, service: &Service, family: IpFamily) -> Arc<[PortInfo]> {
+        let key = (service.key().clone(), family);
+        if let Some(known) = self.ports.borrow().get(&key) {
+            return known.clone();
+        }
+        let ports: Arc<[PortInfo]> = port_infos_of(self.state, service, family).into();
+        self.ports.borrow_mut().insert(key, ports.clone());
+        ports
+    }
+
+    /// Proxy ports of userspace mode.
+    pub fn given(&self, family: IpFamily) -> Arc<Allocation> {
+        let cell = &self.given[usize::from(family == IpFamily::IPv6)];
+        cell.get_or_init(|| Arc::new(Allocation::new(self.state, family))).clone()
+    }
+
+    /// Who claims the destination; who has an address or a node port that one of their endpoints has too; and who shares an
+    /// endpoint with them.
+    pub fn closure(&self, to: &Destination, ip: IpAddr, userspace: bool) -> Closure<'a> {
+        let family = to.family;
+        let mut keys: BTreeSet<&Key> = BTreeSet::new();
+        let all = self.at(ip).iter().chain(self.on_port(to.port));
+        keys.extend(all.map(|service| service.key()));
+        let given = userspace.then(|| self.given(family));
+        let owner = given.as_ref().and_then(|given| given.owner(to.protocol, to.port));
+        keys.extend(owner.and_then(|key| self.service(key)).map(|service| service.key()));
+        let claimers: Vec<&Arc<Service>> = keys.iter().filter_map(|key| self.service(key)).collect();
+        for service in claimers {
+            for backend in self.ports_of(service, family).iter().flat_map(|port| &port.endpoints) {
+                keys.extend(self.at(backend.address).iter().map(|service| service.key()));
+                if self.is_node_address(backend.address) {
+                    keys.extend(self.on_port(backend.port.get()).iter().map(|service| service.key()));
+                }
+                let sharers = self.sharers(backend.address).iter();
+                keys.extend(sharers.filter_map(|key| self.service(key)).map(|service| service.key()));
+            }
+        }
+        let services: Vec<&Service> = keys.iter().filter_map(|key| self.service(key)).map(|s| &**s).collect();
+        let ports = match &services[..] {
+            [one] => self.ports_of(one, family),
+            all => all.iter().flat_map(|service| self.ports_of(service, family).to_vec()).collect(),
+        };
+        Closure { services, ports }
+    }
+
+    pub fn predictor(&self, closure: &Closure<'_>, context: &NodeContext) -> Predictor {
+        Predictor::of_services(self.state, context.clone(), &closure.services, closure.ports.clone(), || {
+            self.given(context.family)
+        })
+    }
+}
+
+impl Closure<'_> {
+    pub fn is_same(&self, other: &Closure<'_>) -> bool {
+        self.services.len() == other.services.len()
+            && self.services.iter().zip(&other.services).all(|(a, b)| std::ptr::eq(*a, *b))
+    }
+}
+
+fn push<'a, K: std::hash::Hash + Eq>(
+    map: &mut FxHashMap<K, Vec<&'a Arc<Service>>>,
+    key: K,
+    service: &'a Arc<Service>,
+) {
+    let known = map.entry(key).or_default();
+    if !known.last().is_some_and(|last| Arc::ptr_eq(last, service)) {
+        known.push(service);
+    }
+}
+
+/// Every address by which some mode serves the Service: userspace mode takes all of a balancer's, whatever their `ipMode`.
+pub(super) fn addresses(service: &Service) -> impl Iterator<Item = IpAddr> {
+    let served = |family| cluster_ip(service, family);
+    let own = IpFamily::BOTH.into_iter().filter_map(served);
+    let outside = service.external_ips.iter().copied().chain(service.ingress.iter().filter_map(|i| i.ip));
+    own.chain(outside.filter(move |ip| cluster_ip(service, IpFamily::of(*ip)).is_some()))
+}
+
+/// Its node ports and its health-check node port.
+pub(super) fn numbers(service: &Service) -> impl Iterator<Item = u16> {
+    let ports = service.ports.iter().filter_map(|port| port.node_port);
+    ports.chain(service.health_check_node_port).map(u16::from)
+}
