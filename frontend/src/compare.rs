@@ -2,9 +2,15 @@
 //!
 //! It lives in the URL; what a file holds does not. Law: reading what [`Comparison::print`] printed gives the same.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use vipscope_shared::model::{ClusterState, ProxyMode, Text};
+use vipscope_shared::whatif::apply::apply;
+use vipscope_shared::whatif::difference;
 use vipscope_shared::whatif::edit::Edit;
+
+use crate::view_state::{Telling, Traced};
+use crate::whatif::{Row, rows};
 
 /// The schedulers of IPVS that kube-proxy can be set to; `rr` is the default.
 pub const SCHEDULERS: [&str; 9] = ["rr", "wrr", "lc", "wlc", "sh", "mh", "sed", "nq", "dh"];
@@ -223,5 +229,75 @@ impl Comparison {
         }
         pairs.extend((self.against == Against::File).then(|| ("against", "file".to_owned())));
         pairs
+    }
+}
+
+/// Flows that differ for the same reason.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    pub cause: String,
+    pub rows: Vec<Row>,
+}
+
+/// What came of a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Compared {
+    /// Settings that kube-proxy would not take.
+    Refused { side: Side, reason: String },
+    Differences {
+        /// The sides in words.
+        a: String,
+        b: String,
+        groups: Vec<Group>,
+    },
+}
+
+/// Compares: the cluster as A has it with the cluster as B has it, or with `other`.
+pub fn compare(
+    state: &ClusterState,
+    comparison: &Comparison,
+    other: Option<&ClusterState>,
+    now: Timestamp,
+) -> Compared {
+    let make = |side: Side| match comparison.side(side).edit() {
+        None => Ok(None),
+        Some(edit) => match apply(state, &[edit], now) {
+            Ok(edited) => Ok(Some(edited.state)),
+            Err(refusal) => Err(Compared::Refused { side, reason: refusal.reason }),
+        },
+    };
+    let a = match make(Side::A) {
+        Ok(a) => a,
+        Err(refused) => return refused,
+    };
+    let before = a.as_ref().unwrap_or(state);
+    let b = match other {
+        Some(_) => Ok(None),
+        None => make(Side::B),
+    };
+    let b = match b {
+        Ok(b) => b,
+        Err(refused) => return refused,
+    };
+    let after = other.or(b.as_ref()).unwrap_or(state);
+    let difference = difference(before, after, now);
+    let mut groups: Vec<Group> = Vec::new();
+    for (row, flow) in rows(before, &difference).into_iter().zip(&difference.flows) {
+        let cause = flow.cause.clone().unwrap_or_else(|| flow.summary.clone());
+        let row = Row {
+            why: flow.summary.clone(),
+            trace: row.trace.map(|traced| Traced { telling: Telling::Modes, ..traced }),
+            ..row
+        };
+        match groups.iter_mut().find(|group| group.cause == cause) {
+            Some(group) => group.rows.push(row),
+            None => groups.push(Group { cause, rows: vec![row] }),
+        }
+    }
+    let file = || "the file".to_owned();
+    Compared::Differences {
+        a: comparison.a.words(state),
+        b: if other.is_some() { file() } else { comparison.b.words(state) },
+        groups,
     }
 }

@@ -1,9 +1,10 @@
 //! Edits and manifests as text, YAML or JSON, there and back.
 
 use serde_json::Value;
-use vipscope_shared::manifest::{encode_endpoints, encode_slice, parse_documents, to_yaml};
+use vipscope_shared::delta::Object;
+use vipscope_shared::manifest::{encode, parse_documents, to_yaml};
 use vipscope_shared::model::{ClusterState, Kind};
-use vipscope_shared::whatif::edit::{Edit, ObjectName};
+use vipscope_shared::whatif::edit::{Edit, ObjectName, parse};
 
 /// How a text is written. Both are read everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,20 +28,9 @@ pub fn print_edits(edits: &[Edit], notation: Notation) -> String {
     }
 }
 
-/// A list of edits, or a single one. Errors in words, with the edit's number.
+/// A list of edits; no text is no edits. Errors in words, with the edit's number.
 pub fn read_edits(text: &str) -> Result<Vec<Edit>, String> {
-    if text.trim().is_empty() {
-        return Ok(Vec::new());
-    }
-    let documents = parse_documents(text).map_err(|error| error.to_string())?;
-    let list = documents.into_iter().flat_map(|document| match document {
-        Value::Array(edits) => edits,
-        one => vec![one],
-    });
-    let read = |(nth, value): (usize, Value)| {
-        serde_json::from_value(value).map_err(|error| format!("edit {}: {error}", nth + 1))
-    };
-    list.enumerate().map(read).collect()
+    if text.trim().is_empty() { Ok(Vec::new()) } else { parse(text).map_err(|error| error.to_string()) }
 }
 
 /// One Kubernetes object. Errors in words.
@@ -53,11 +43,17 @@ pub fn read_manifest(text: &str) -> Result<Value, String> {
     }
 }
 
-/// The manifest of an object as the model has it; `None` if it is gone, or of a kind that has none here.
+/// The manifest of an object as the model has it; `None` if it is gone.
 pub fn manifest_of(state: &ClusterState, object: &ObjectName) -> Option<Value> {
-    match object.kind {
-        Kind::EndpointSlice => state.slices().get(&object.key).map(|slice| encode_slice(slice)),
-        Kind::Endpoints => state.endpoints().get(&object.key).map(|endpoints| encode_endpoints(endpoints)),
-        _ => None,
-    }
+    let key = &object.key;
+    let object = match object.kind {
+        Kind::Namespace => Object::Namespace(state.namespaces().get(key)?.clone()),
+        Kind::Node => Object::Node(state.nodes().get(key)?.clone()),
+        Kind::Pod => Object::Pod(state.pods().get(key)?.clone()),
+        Kind::Service => Object::Service(state.services().get(key)?.clone()),
+        Kind::EndpointSlice => Object::EndpointSlice(state.slices().get(key)?.clone()),
+        Kind::Endpoints => Object::Endpoints(state.endpoints().get(key)?.clone()),
+        Kind::ProxyConfig => Object::ProxyConfig(state.proxy_configs().get(key)?.clone()),
+    };
+    Some(encode(&object))
 }

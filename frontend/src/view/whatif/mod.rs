@@ -16,7 +16,7 @@ use leptos::prelude::*;
 use vipscope_shared::whatif::edit::ObjectName;
 
 pub use actions::WhatIfActions;
-pub use answer::MomentSwitch;
+pub use answer::{FlowTable, MomentSwitch};
 pub use run::{Moment, WhatIf, whatif};
 
 use super::shell::shell;
