@@ -319,10 +319,11 @@ fn answer(compared: &Compared) -> AnyView {
 
 fn group(group: &Group) -> AnyView {
     let count = words::count(group.rows.len(), "flow", "flows");
+    let rows = Signal::stored(group.rows.clone());
     view! {
         <section class="cause" data-testid="cause">
             <h2>{group.cause.clone()}<span class="muted">{format!(" · {count}")}</span></h2>
-            <FlowTable rows=group.rows.clone()/>
+            <FlowTable rows=rows/>
         </section>
     }
     .into_any()

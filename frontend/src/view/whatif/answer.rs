@@ -1,35 +1,50 @@
 //! What the edits would do: the table of flows that change, the gravest first, then connections, rules and findings.
 
-use std::sync::Arc;
-
 use leptos::prelude::*;
 use vipscope_shared::scene::Target;
-use vipscope_shared::whatif::difference::Grade;
+use vipscope_shared::whatif::difference::{Difference, Grade};
 
 use super::run::{Moment, Outcome, whatif};
 use super::sections::Sections;
 use crate::ui::{Mark, MarkView};
 use crate::view::shell::shell;
-use crate::whatif::{Answer, Band, Cell, Row, chip, rows};
+use crate::whatif::{Band, Cell, Row, chip, rows};
 use crate::words;
 
 /// Rows shown at once; more on demand.
 const PAGE: usize = 60;
 
+/// Which of its faces the pane shows.
+#[derive(Debug, Clone, PartialEq)]
+enum Face {
+    NoEdits,
+    Waiting,
+    Refused(usize, String),
+    Answer,
+}
+
 #[component]
 pub fn AnswerPane() -> impl IntoView {
     let whatif = whatif();
     let shell = shell();
-    let count = Memo::new(move |_| shell.plan.with(|plan| plan.edits().len()));
+    let face = Memo::new(move |_| {
+        let count = shell.plan.with(|plan| plan.edits().len());
+        whatif.outcome.with(|outcome| match outcome {
+            Outcome::Nothing if count == 0 => Face::NoEdits,
+            Outcome::Nothing => Face::Waiting,
+            Outcome::Refused { index, reason } => Face::Refused(*index, reason.clone()),
+            Outcome::Answer(_) => Face::Answer,
+        })
+    });
     let body = move || {
-        match whatif.outcome.get() {
-        Outcome::Nothing if count.get() == 0 => view! {
-            <p class="whatif-words">"Nothing is asked yet. Choose “+ edit”, or “What if…” in the inspector, or press the right mouse button on the map."</p>
+        match face.get() {
+        Face::NoEdits => view! {
+            <p class="whatif-words">"Nothing is asked yet. Choose “+ edit”, or “What if…” in the inspector of a pod, a node or a Service."</p>
         }
         .into_any(),
-        Outcome::Nothing => view! { <p class="whatif-words muted">"Working it out…"</p> }.into_any(),
-        Outcome::Refused { index, reason } => refused(index, &reason),
-        Outcome::Answer(answer) => answered(answer),
+        Face::Waiting => view! { <p class="whatif-words muted">"Working it out…"</p> }.into_any(),
+        Face::Refused(index, reason) => refused(index, &reason),
+        Face::Answer => view! { <Answered/> }.into_any(),
     }
     };
     view! { <div data-testid="whatif-answer">{body}</div> }
@@ -47,40 +62,54 @@ fn refused(index: usize, reason: &str) -> AnyView {
     .into_any()
 }
 
-fn answered(answer: Arc<Answer>) -> AnyView {
+/// The lists follow the answer; what is the same in it stays as it is on the page.
+#[component]
+fn Answered() -> impl IntoView {
     let shell = shell();
-    let lines = shell.store.peek(|data| rows(&data.state, &answer.difference));
-    let is_empty = lines.is_empty();
-    let table = match is_empty {
+    let whatif = whatif();
+    let lines = Memo::new(move |_| {
+        whatif.outcome.with(|outcome| match outcome {
+            Outcome::Answer(answer) => shell.store.peek(|data| rows(&data.state, &answer.difference)),
+            _ => Vec::new(),
+        })
+    });
+    let is_empty = Memo::new(move |_| lines.with(Vec::is_empty));
+    let rest = Memo::new(move |_| {
+        whatif.outcome.with(|outcome| match outcome {
+            Outcome::Answer(answer) => {
+                let Difference { connections, rules, findings, .. } = &answer.difference;
+                let (connections, rules, findings) = (connections.clone(), rules.clone(), findings.clone());
+                Difference { flows: Vec::new(), connections, rules, findings }
+            }
+            _ => Difference::default(),
+        })
+    });
+    let table = move || {
+        match is_empty.get() {
         true => view! { <p class="whatif-words" data-testid="whatif-nothing">"Nothing changes for anyone: every flow goes where it goes now."</p> }.into_any(),
-        false => view! { <FlowTable rows=lines/> }.into_any(),
+        false => view! { <FlowTable rows=lines.into()/> }.into_any(),
+    }
     };
     view! {
         {table}
-        <Sections answer=answer/>
+        {move || view! { <Sections difference=rest.get()/> }}
     }
-    .into_any()
 }
 
 /// Flows that differ.
 #[component]
-pub fn FlowTable(rows: Vec<Row>) -> impl IntoView {
+pub fn FlowTable(rows: Signal<Vec<Row>>) -> impl IntoView {
     let limit = RwSignal::new(PAGE);
-    let open = RwSignal::new(None::<usize>);
-    let total = rows.len();
-    let rows = StoredValue::new(rows);
-    let body = move || {
-        let shown = rows.with_value(|rows| rows.iter().take(limit.get()).cloned().collect::<Vec<_>>());
-        shown.into_iter().enumerate().map(|(nth, row)| line(nth, row, open)).collect_view()
-    };
-    let hidden = move || total.saturating_sub(limit.get());
+    let open = RwSignal::new(None::<String>);
+    let shown = move || rows.with(|rows| rows.iter().take(limit.get()).cloned().collect::<Vec<_>>());
+    let hidden = move || rows.with(Vec::len).saturating_sub(limit.get());
     view! {
         <table class="flows" data-testid="flows">
             <thead><tr>
                 <th scope="col">"who"</th><th scope="col">"to"</th><th scope="col">"before"</th>
                 <th scope="col">"after"</th><th scope="col">"why"</th>
             </tr></thead>
-            <tbody>{body}</tbody>
+            <tbody><For each=shown key=|row| format!("{row:?}") let(row)>{line(row, open)}</For></tbody>
         </table>
         <Show when=move || { hidden() > 0 }>
             <button type="button" class="btn" on:click=move |_| limit.update(|limit| *limit += PAGE)>
@@ -99,14 +128,16 @@ fn grade_mark(grade: Grade) -> (Mark, &'static str) {
     }
 }
 
-fn line(nth: usize, row: Row, open: RwSignal<Option<usize>>) -> impl IntoView {
+fn line(row: Row, open: RwSignal<Option<String>>) -> impl IntoView {
     let shell = shell();
     let (mark, word) = grade_mark(row.grade);
     let grade = format!("{:?}", row.grade).to_lowercase();
-    let is_open = move || open.get() == Some(nth);
+    let id = StoredValue::new(format!("{} {} {}", row.who, row.to, row.address));
+    let is_open = move || id.with_value(|id| open.with(|open| open.as_ref() == Some(id)));
     let service = row.service.clone();
     let click = move |_| {
-        open.update(|open| *open = if *open == Some(nth) { None } else { Some(nth) });
+        let next = (!untrack(is_open)).then(|| id.get_value());
+        open.set(next);
         if let Some(service) = &service {
             shell.select(Some(Target::Service(service.clone())));
         }

@@ -49,7 +49,7 @@ pub fn ListEditor() -> impl IntoView {
                     <Notations notation=notation write=Callback::new(write)/>
                     <span class="muted">"a list of edits; the map and the answer follow while you type"</span>
                 </div>
-                <textarea class="mono manifest" rows="10" spellcheck="false" aria-label="Edits, YAML or JSON" data-testid="whatif-text"
+                <textarea class="mono manifest" rows="10" spellcheck="false" aria-label="Edits, YAML or JSON" data-testid="whatif-text-field"
                     placeholder=EXAMPLE prop:value=text on:input=typed aria-invalid=move || problem.with(Option::is_some).to_string()></textarea>
             </div>
             <Verdicts problem=problem/>

@@ -1,23 +1,20 @@
 //! What else changes: connections that would not outlive it, rules of nodes, findings.
 
-use std::sync::Arc;
-
 use leptos::prelude::*;
 use vipscope_shared::diagnose::{Finding, Severity};
 use vipscope_shared::whatif::difference::{
-    BrokenConnections, End, Fate, FindingsChange, RuleLine, RulesChange,
+    BrokenConnections, Difference, End, Fate, FindingsChange, RuleLine, RulesChange,
 };
 
 use crate::ui::{Mark, MarkView};
-use crate::whatif::{Answer, place_of};
+use crate::whatif::place_of;
 use crate::words;
 
 /// Lines of a list at once.
 const LISTED: usize = 50;
 
 #[component]
-pub fn Sections(answer: Arc<Answer>) -> impl IntoView {
-    let difference = &answer.difference;
+pub fn Sections(difference: Difference) -> impl IntoView {
     let connections = (!difference.connections.is_empty()).then(|| connections(&difference.connections));
     let rules = (!difference.rules.is_empty()).then(|| rules(&difference.rules));
     let found = &difference.findings;
