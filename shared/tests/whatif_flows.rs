@@ -345,7 +345,10 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
                         continue;
                     }
                     seen.changed += 1;
-                    let [(flow, class)] = &said_of[..] else { panic!("it differs\n{}", about()) };
+                    let [(flow, class)] = &said_of[..] else {
+                        let flows = difference.flows.iter().filter(|flow| flow.target.port == place.port);
+                        panic!("it differs\n{}\n{:#?}", about(), flows.collect::<Vec<_>>())
+                    };
                     let told =
                         (said(&flow.before, class, source.before), said(&flow.after, class, source.after));
                     let plain = (without_conditions(&was), without_conditions(&is));
@@ -365,6 +368,9 @@ fn brute_force_finds_the_same() {
         let mut maker = Maker::new(seed);
         let before = maker.cluster();
         let (after, what) = maker.change(&before);
+        if env::var("SHOW").is_ok() {
+            println!("{:#?}\n=====\n{:#?}", before, after);
+        }
         check(seed, &before, &after, &what, &mut seen);
     }
     println!("{seen:?}");

@@ -3,6 +3,7 @@
 //! [`edit`] is the language of edits, [`apply`] makes the other cluster, [`difference`] compares two clusters flow by flow.
 
 pub mod apply;
+pub mod compare;
 pub mod difference;
 pub mod edit;
 mod flows;

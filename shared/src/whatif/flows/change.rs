@@ -96,20 +96,22 @@ impl Change {
         self.before != self.after
     }
 
-    /// Without the masquerading of what an endpoint sends to itself: `None` if there is none.
+    /// Without the masquerading of what an endpoint sends to itself: `None` if there is none, or only before or after.
     pub fn without_hairpin(&self, source: IpAddr) -> Option<Change> {
-        let mut found = false;
-        let mut plain = |chances: &Chances| -> Chances {
+        let is_itself = |chance: &Chance| chance.endpoint.is_some_and(|to| to.ip() == source);
+        let mut own = self.before.iter().chain(&self.after).filter(|chance| is_itself(chance)).peekable();
+        own.peek()?;
+        if !own.all(|chance| chance.masquerade) {
+            return None;
+        }
+        let plain = |chances: &Chances| -> Chances {
             let mut all = chances.clone();
-            for chance in &mut all {
-                let itself = chance.endpoint.is_some_and(|to| to.ip() == source) && chance.masquerade;
-                found |= itself;
-                chance.masquerade &= !itself;
+            for chance in all.iter_mut().filter(|chance| is_itself(chance)) {
+                chance.masquerade = false;
             }
             all.sort_unstable();
             all
         };
-        let change = Change { before: plain(&self.before), after: plain(&self.after) };
-        found.then_some(change)
+        Some(Change { before: plain(&self.before), after: plain(&self.after) })
     }
 }

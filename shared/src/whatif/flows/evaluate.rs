@@ -1,6 +1,6 @@
 //! One destination on one node: every class of sources, before and after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -196,29 +196,56 @@ impl<'a> Look<'a, '_> {
     fn join_hairpins(&self, found: &mut BTreeMap<Change, Vec<Source>>) {
         let mut moved: Vec<(Change, Change, Source)> = Vec::new();
         for (change, members) in &*found {
-            for source in members {
+            // Where others are masqueraded too, it is no hairpin.
+            let is_alone = |source: &&Source| {
+                let origin = source.member.origin();
+                self.is_one_address(source)
+                    && members
+                        .iter()
+                        .all(|other| other.member.origin() != origin || self.is_one_address(other))
+            };
+            for source in members.iter().filter(is_alone) {
                 let plain = change.without_hairpin(source.after).filter(Change::is_change);
                 if let Some(plain) = plain.filter(|plain| found.contains_key(plain)) {
                     moved.push((change.clone(), plain, *source));
                 }
             }
         }
+        let leaving: Vec<Member> = moved.iter().map(|(.., source)| source.member).collect();
         for (from, to, source) in moved {
             // Not where an endpoint is that is not masqueraded.
-            let ends = |chances: &super::change::Chances, ip: IpAddr| {
-                chances.iter().any(|chance| chance.endpoint.is_some_and(|to| to.ip() == ip))
-            };
-            let plain = |other: &Source| {
-                !other.hairpin && (ends(&to.before, other.before) || ends(&to.after, other.after))
-            };
+            let chances = to.before.iter().chain(&to.after);
+            let ends: BTreeSet<IpAddr> = chances.filter_map(|chance| Some(chance.endpoint?.ip())).collect();
+            let plain = |other: &Source| !other.hairpin && ends.iter().any(|ip| self.is_one_of(other, *ip));
             let Some(home) = found.get(&to).filter(|home| !home.iter().any(plain)) else { continue };
-            if home.iter().all(|other| other.hairpin) {
+            if home.iter().all(|other| leaving.contains(&other.member)) {
                 continue;
             }
             if let Some(members) = found.get_mut(&from) {
                 members.retain(|member| member.member != source.member);
             }
             found.entry(to).or_default().push(Source { hairpin: true, ..source });
+        }
+    }
+
+    fn is_one_address(&self, source: &Source) -> bool {
+        match source.member {
+            Member::Own(_) | Member::Drifter(_) => true,
+            Member::Pods(cell) | Member::Outside(cell) => self.pair.partition.is_host(cell),
+        }
+    }
+
+    /// Whether an address is one of those that a source stands for.
+    fn is_one_of(&self, source: &Source, ip: IpAddr) -> bool {
+        let here = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&ip));
+        match source.member {
+            Member::Own(own) => own == ip,
+            Member::Drifter(_) => source.before == ip || source.after == ip,
+            Member::Outside(cell) => self.pair.partition.cell_of(ip) == cell && !here(&self.place.inside),
+            Member::Pods(cell) => {
+                let pod = || self.pods_in(cell).any(|pod| pod.after == ip);
+                self.pair.partition.cell_of(ip) == cell && (here(&self.place.pod_nets) || pod())
+            }
         }
     }
 
@@ -295,55 +322,45 @@ impl<'a> Look<'a, '_> {
         };
         let ours: Vec<&Source> =
             members.iter().filter(|source| source.member.origin() == Origin::Pod).collect();
+        let Some(class) = self.class(Origin::Pod, &ours) else { return };
         let (some, every) = (cells(members), cells(all));
-        let (strays, all_strays) = (drifters(members), drifters(all));
-        let away: Vec<Key> = all_strays.into_iter().filter(|key| !strays.contains(key)).collect();
-        let names = |cells: &[usize]| -> Vec<Key> {
-            cells.iter().flat_map(|cell| self.pods_in(*cell)).map(|pod| pod.key.clone()).collect()
-        };
+        let (strays, mut away) = (drifters(members), drifters(all));
+        away.retain(|key| !strays.contains(key));
         let main = every.iter().copied().max_by_key(|cell| self.weight(*cell));
-        if let Some(main) = main.filter(|main| some.contains(main)) {
-            let Some(mut class) = self.class(Origin::Pod, &ours) else { return };
-            let rest: Vec<usize> = every.iter().copied().filter(|cell| !some.contains(cell)).collect();
-            class.except_pods = names(&rest);
-            class.except_pods.extend(away);
-            class.except_pods.sort_unstable();
-            let is_other = |cell: &usize| *cell == main || self.other_pod(*cell).is_some();
-            let others: Vec<usize> = every.into_iter().filter(is_other).collect();
-            let here: Vec<usize> = some.iter().copied().filter(|cell| others.contains(cell)).collect();
-            if !rest.is_empty() {
-                (class.nets, class.except) = self.pair.partition.describe(&here, &others);
+        let is_other = |cell: &usize| Some(*cell) == main || self.other_pod(*cell).is_some();
+        let here: Vec<usize> = some.iter().copied().filter(is_other).collect();
+        let known = |cells: &[usize]| {
+            cells.iter().flat_map(|cell| self.pods_in(*cell)).collect::<Vec<&PodHere<'_>>>()
+        };
+        let mut named: Vec<Key> = strays;
+        if let Some(first) = here.first() {
+            let others: Vec<usize> = every.iter().copied().filter(is_other).collect();
+            let mut most = SourceClass { except_pods: away, ..class.clone() };
+            (most.nets, most.except) = self.pair.partition.describe(&here, &others);
+            if here.len() < others.len() {
+                most.example = self.pod_of(*first).unwrap_or(most.example);
             }
-            let missed = some.iter().flat_map(|cell| self.pods_in(*cell));
-            let missed = missed.filter(|pod| !class.has_pod(pod.key, pod.after));
-            let pods: Vec<Key> = missed.map(|pod| pod.key.clone()).collect();
-            if !pods.is_empty() {
-                classes.push(SourceClass {
-                    pods,
-                    except_pods: Vec::new(),
-                    nets: Vec::new(),
-                    except: Vec::new(),
-                    ..class.clone()
-                });
-            }
-            classes.push(class);
-            return;
+            let rest: Vec<usize> = every.into_iter().filter(|cell| !some.contains(cell)).collect();
+            let wrong = known(&rest).into_iter().filter(|pod| most.has_address(pod.after));
+            let wrong: Vec<Key> = wrong.map(|pod| pod.key.clone()).collect();
+            most.except_pods.extend(wrong);
+            most.except_pods.sort_unstable();
+            let missed = known(&some).into_iter().filter(|pod| !most.has_pod(pod.key, pod.after));
+            named.extend(missed.map(|pod| pod.key.clone()));
+            named.retain(|key| most.except_pods.contains(key) || !self.is_in(key, &most));
+            classes.push(most);
+        } else {
+            named.extend(known(&some).into_iter().map(|pod| pod.key.clone()));
         }
-        let mut pods = names(&some);
-        pods.extend(strays);
-        pods.sort_unstable();
-        if !pods.is_empty()
-            && let Some(class) = self.class(Origin::Pod, &ours)
-        {
-            classes.push(SourceClass { pods, ..class });
+        named.sort_unstable();
+        if !named.is_empty() {
+            classes.push(SourceClass { pods: named, ..class });
         }
-        let others: Vec<usize> = every.into_iter().filter(|cell| self.other_pod(*cell).is_some()).collect();
-        let here: Vec<usize> = some.into_iter().filter(|cell| others.contains(cell)).collect();
-        let example = here.first().and_then(|cell| self.other_pod(*cell));
-        if let (Some(example), Some(class)) = (example, self.class(Origin::Pod, &ours)) {
-            let (nets, except) = self.pair.partition.describe(&here, &others);
-            classes.push(SourceClass { nets, except, except_pods: away, example, ..class });
-        }
+    }
+
+    fn is_in(&self, pod: &Key, class: &SourceClass) -> bool {
+        let here = self.place.pods.iter().find(|here| here.key == pod);
+        here.is_some_and(|here| class.has_pod(pod, here.after))
     }
 
     /// How many pods a cell stands for: the unnamed ones are more than any that are named.

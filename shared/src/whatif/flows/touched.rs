@@ -91,6 +91,12 @@ pub(super) fn spread(
         if !ports.is_empty() {
             all.extend(on_same_numbers(world, &ports));
         }
+        // A Service's address may be a node's, where all node ports answer.
+        if ips.iter().any(|ip| world.is_node_address(*ip)) {
+            let services = world.state.services().values();
+            let with_ports = services.filter(|service| numbers(service).next().is_some());
+            all.extend(with_ports.map(|service| service.key().clone()));
+        }
     }
     let more: FxHashSet<IpAddr> = worlds.iter().flat_map(|world| endpoints(world, &all)).collect();
     if !more.is_subset(&shared) {
