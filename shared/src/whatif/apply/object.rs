@@ -58,6 +58,7 @@ pub(super) fn apply(world: &mut World<'_>, manifest: &Value) -> Outcome {
         }
     }
     let name = decode_as(kind, value.clone()).object_ref.key;
+    check_shape(kind, &value)?;
     check_name(kind, &value)?;
     let old = current(&world.state, kind, &name);
     if old.is_none() {
@@ -178,8 +179,7 @@ fn check_namespace(world: &World<'_>, kind: Kind, key: &Key) -> Outcome {
 /// Admits and writes the object `value`, which replaces `old` if there is one.
 fn store(world: &mut World<'_>, kind: Kind, mut value: Value, old: Option<&Object>) -> Outcome {
     let key = decode_as(kind, value.clone()).object_ref.key;
-    let types = check_types(kind, &value).or_else(|cause| if is_range(&cause) { Ok(()) } else { Err(cause) });
-    types.and_then(|()| check_objects(kind, &value)).map_err(|cause| cannot_handle(kind, &value, &cause))?;
+    check_shape(kind, &value)?;
     let errors = labels::validate("metadata.labels", &value["metadata"]["labels"]);
     if !errors.is_empty() {
         return Err(invalid(kind, &key, &errors));
@@ -192,6 +192,12 @@ fn store(world: &mut World<'_>, kind: Kind, mut value: Value, old: Option<&Objec
     }
     let Some(object) = decoded.object else { return Ok(()) };
     write(world, object, old)
+}
+
+/// Every field that is read has the type that the API gives it.
+fn check_shape(kind: Kind, value: &Value) -> Outcome {
+    let types = check_types(kind, value).or_else(|cause| if is_range(&cause) { Ok(()) } else { Err(cause) });
+    check_objects(kind, value).and(types).map_err(|cause| cannot_handle(kind, value, &cause))
 }
 
 fn words(cause: &Cause) -> String {

@@ -48,6 +48,8 @@ pub(super) fn not_found_among<'n>(resource: &str, key: &Key, known: impl Iterato
     };
     let mut alike: Vec<(usize, &Key)> = known.filter_map(|other| Some((rank(other)?, other))).collect();
     alike.sort();
+    let best = alike.first().map(|(rank, _)| *rank);
+    alike.retain(|(rank, _)| Some(*rank) == best);
     let shown = |(_, other): &(usize, &Key)| match other.namespace == key.namespace {
         true => other.name.to_string(),
         false => format!("{} in namespace {}", other.name, other.namespace),

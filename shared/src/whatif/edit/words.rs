@@ -92,7 +92,7 @@ fn changes(patch: &Value) -> String {
 /// The fields that a merge patch sets, with their values. `spec` goes without saying.
 fn leaves(patch: &Value, path: &str, all: &mut Vec<String>) {
     match patch.as_object() {
-        Some(fields) if !(fields.is_empty() && !path.is_empty()) => {
+        Some(fields) if !fields.is_empty() || path.is_empty() => {
             for (name, value) in fields {
                 let bare = path.is_empty() && name == "spec" && value.is_object();
                 let inner = match path {
