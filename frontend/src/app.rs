@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::api;
 use crate::view::{
     FindingsRun, Footer, Inspector, KeysHelp, OpenFile, Opening, Rail, Shell, Stage, TopBar, TraceRun,
-    bind_keys,
+    WhatIf, bind_keys,
 };
 use crate::view_state::Chrome;
 
@@ -17,13 +17,15 @@ pub fn App() -> impl IntoView {
     provide_context(TraceRun::start(shell));
     provide_context(FindingsRun::start(shell));
     provide_context(Opening::new());
+    let whatif = WhatIf::start(shell);
+    provide_context(whatif);
     api::start(shell.store);
     api::watch_wakeups(shell.store);
-    bind_keys(shell);
+    bind_keys(shell, whatif);
     let kiosk = move || shell.chrome.get() == Chrome::Kiosk;
     let full = move || !kiosk();
     view! {
-        <div class="app" class:kiosk=kiosk class:is-picking=move || shell.picking.get().is_some() class:has-selection=move || shell.selected.with(Option::is_some)>
+        <div class="app" class:kiosk=kiosk class:is-picking=move || shell.picking.get().is_some() || whatif.picking.get() class:has-selection=move || shell.selected.with(Option::is_some)>
             <Show when=full>
                 <TopBar/>
                 <Rail/>

@@ -9,6 +9,7 @@ mod app;
 pub mod asked;
 pub mod canvas;
 pub mod changes;
+pub mod compare;
 pub mod complete;
 pub mod findings;
 pub mod open_file;
@@ -18,6 +19,7 @@ pub mod tracing;
 pub mod ui;
 pub mod view;
 pub mod view_state;
+pub mod whatif;
 pub mod words;
 
 /// Mounts the dashboard into the page's body.

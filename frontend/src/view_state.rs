@@ -10,10 +10,13 @@ use vipscope_shared::model::{IpFamily, Protocol, ProxyMode, Text};
 use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
+use vipscope_shared::whatif::edit::Edit;
 
 use crate::asked::Asked;
 use crate::canvas::Theme;
+use crate::compare::Comparison;
 use crate::findings::Filter;
+use crate::whatif::{link_of, link_to};
 
 /// The screens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,13 +26,15 @@ pub enum Screen {
     Table,
     Nodes,
     Findings,
+    /// Two settings of kube-proxy, or two clusters, side by side.
+    Compare,
     /// Only while the source is the sandbox.
     Sandbox,
 }
 
 impl Screen {
-    pub const ALL: [Screen; 5] =
-        [Screen::Map, Screen::Table, Screen::Nodes, Screen::Findings, Screen::Sandbox];
+    pub const ALL: [Screen; 6] =
+        [Screen::Map, Screen::Table, Screen::Nodes, Screen::Findings, Screen::Compare, Screen::Sandbox];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,6 +42,7 @@ impl Screen {
             Screen::Table => "table",
             Screen::Nodes => "nodes",
             Screen::Findings => "findings",
+            Screen::Compare => "compare",
             Screen::Sandbox => "sandbox",
         }
     }
@@ -184,6 +190,10 @@ pub struct ViewState {
     pub findings: Filter,
     /// What the Ladder and DNS tabs are asked.
     pub asked: Asked,
+    /// The edits of the what-if drawer; `None`: it is closed.
+    pub whatif: Option<Vec<Edit>>,
+    /// What the compare view holds against each other.
+    pub compare: Comparison,
     pub query: String,
 }
 
@@ -195,8 +205,10 @@ impl ViewState {
         for pair in search.trim_start_matches('?').split('&') {
             let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
             let value = decode(raw);
-            let is_read =
-                trace.read(name, &value) || view.findings.read(name, &value) || view.asked.read(name, &value);
+            let is_read = trace.read(name, &value)
+                || view.findings.read(name, &value)
+                || view.asked.read(name, &value)
+                || view.compare.read(name, &value);
             if !is_read {
                 view.read(name, raw);
             }
@@ -221,6 +233,7 @@ impl ViewState {
             "node" => self.rules.node = Some(value()).filter(|name| !name.is_empty()).map(Text::from),
             "mode" => self.rules.mode = value().parse().ok(),
             "family" => self.rules.family = named(&IpFamily::BOTH, family_name, &value()),
+            "whatif" => self.whatif = link_to(&value()),
             "q" => self.query = value(),
             _ => {}
         }
@@ -245,6 +258,8 @@ impl ViewState {
         }
         let own = self.findings.print().into_iter().chain(self.asked.print());
         pairs.extend(own.map(|(name, value)| (name, encode(&value))));
+        pairs.extend(self.whatif.as_ref().map(|edits| ("whatif", encode(&link_of(edits)))));
+        pairs.extend(self.compare.print().into_iter().map(|(name, value)| (name, encode(&value))));
         pairs.extend(self.camera.map(|camera| ("cam", print_camera(camera))));
         pairs.extend(self.theme.map(|theme| ("theme", theme_name(theme).to_owned())));
         if !self.query.is_empty() {

@@ -2,6 +2,7 @@
 
 use vipscope_frontend::asked::Asked;
 use vipscope_frontend::canvas::Theme;
+use vipscope_frontend::compare::{Comparison, Settings, Switch};
 use vipscope_frontend::findings::{Filter, Suppressed};
 use vipscope_frontend::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState};
 use vipscope_shared::diagnose::Severity;
@@ -10,6 +11,7 @@ use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::Via;
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
+use vipscope_shared::whatif::edit::{Edit, NodeEdit};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn example() -> ViewState {
@@ -48,6 +50,11 @@ fn example() -> ViewState {
             name: "cart.shop".to_owned(),
             asker: Some(Key::new("edge", "web-1")),
         },
+        whatif: Some(vec![Edit::Node { node: "node-d".into(), state: NodeEdit::Drain }]),
+        compare: Comparison {
+            b: Settings { mode: Some(ProxyMode::Nftables), localhost: Switch::Off, ..Settings::default() },
+            ..Comparison::default()
+        },
         query: "app=web & more/ü".to_owned(),
     }
 }
@@ -73,7 +80,8 @@ fn prints_what_a_reader_can_read() {
          &from=pod/shop/web-0&to=svc/shop/cart:http&protocol=udp&via=node%20b&via-mode=nftables&compare=1&answer=3\
          &severity=info.error&check=SVC012&about=pod/shop/web-0&find=a%20%26%20b&suppressed=1\
          &why=shop/cart-x&why-node=node%20c&why-via=outside&lookup=cart.shop&asker=edge/web-1\
-         &cam=-12.5,40,1.25&theme=dark&q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
+         &whatif=%5B%7B%22op%22:%22node%22%2C%22node%22:%22node-d%22%2C%22state%22:%22drain%22%7D%5D\
+         &b-mode=nftables&b-localhost=off&cam=-12.5,40,1.25&theme=dark&q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
     );
 }
 

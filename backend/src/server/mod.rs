@@ -15,8 +15,8 @@ mod snapshot;
 mod socket;
 mod stream;
 mod trace;
-mod whatif;
 mod traffic;
+mod whatif;
 
 use std::future::Future;
 use std::time::Duration;

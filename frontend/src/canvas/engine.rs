@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vipscope_shared::scene::{Camera, Edge, Insets, Item, ItemKind, Point, Rect, Scene, Target};
+use vipscope_shared::scene::{Camera, Edge, Ghost, Insets, Item, ItemKind, Point, Rect, Scene, Target};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{CanvasRenderingContext2d as Context, HtmlCanvasElement, HtmlElement};
@@ -57,15 +57,18 @@ impl Viewport {
 
 /// Items on their way from where they were.
 struct Glide {
-    from: HashMap<(Target, bool), Rect>,
+    from: HashMap<Identity, Rect>,
     /// The camera that showed everything, as long as it does: it glides as well.
     camera: Camera,
     started: f64,
 }
 
-/// An aggregate has the same target as its node.
-fn identity(item: &Item) -> (Target, bool) {
-    (item.target.clone(), matches!(item.kind, ItemKind::More { .. }))
+/// An aggregate has the same target as its node, and the ghost of a pod that would move the same as the pod.
+type Identity = (Target, bool, bool);
+
+fn identity(item: &Item) -> Identity {
+    let is_more = matches!(item.kind, ItemKind::More { .. });
+    (item.target.clone(), is_more, item.ghost == Some(Ghost::New))
 }
 
 pub(super) struct Engine {

@@ -182,6 +182,7 @@ fn MirrorList(rows: RwSignal<Vec<mirror::Row>>, spoken: RwSignal<String>) -> imp
                         data-health=row.health
                         data-share=row.share
                         data-path=row.path
+                        data-ghost=row.ghost
                     >
                         {row.text}
                     </li>

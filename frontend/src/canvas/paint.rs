@@ -5,7 +5,7 @@ use std::f64::consts::{PI, TAU};
 
 use js_sys::Array;
 use vipscope_shared::scene::{
-    Basis, Edge, Health, Item, ItemKind, PathRole, PodLook, Rect, Scene, SourceId, Target,
+    Basis, Edge, Ghost, Health, Item, ItemKind, PathRole, PodLook, Rect, Scene, SourceId, Target,
 };
 use web_sys::CanvasRenderingContext2d as Context;
 
@@ -76,13 +76,14 @@ pub(super) fn base(
             brush.frame(item, rect, Look::Plain, world);
         }
     }
-    if edges.len() <= CROWDED {
+    let crowded = edges.len() > CROWDED;
+    if !crowded {
         edges.iter().filter(|edge| !edge.focused).for_each(|edge| brush.edge(edge, false, world));
     } else if brush.detail() > Detail::Tile {
         brush.stubs(edges, world);
     }
     let on_top = is_on_top(scene, brush.zoom);
-    let focused = || edges.iter().filter(|edge| edge.focused);
+    let focused = || edges.iter().filter(|edge| edge.focused || (crowded && edge.ghost.is_some()));
     if !on_top {
         focused().for_each(|edge| brush.edge(edge, true, world));
     }
@@ -289,6 +290,9 @@ impl Brush<'_> {
 
     pub(super) fn item(&mut self, item: &Item, rect: Rect, look: Look) {
         self.body(item, rect, look);
+        if let Some(ghost) = item.ghost.filter(|_| !matches!(item.kind, ItemKind::Island | ItemKind::Node)) {
+            self.ghost(item, rect, ghost);
+        }
         match item.path {
             PathRole::Off => self.veil(item, rect),
             PathRole::On if look == Look::Plain && !matches!(item.kind, ItemKind::Node) => {
@@ -296,6 +300,34 @@ impl Brush<'_> {
             }
             PathRole::Stop => self.stop(rect),
             _ => {}
+        }
+    }
+
+    /// What would go is faint; what would come, go or change has a dashed frame of its own.
+    fn ghost(&self, item: &Item, rect: Rect, ghost: Ghost) {
+        if ghost != Ghost::Changed && self.detail() != Detail::Tile {
+            let veil = if ghost == Ghost::Gone { 0.45 } else { 0.2 };
+            self.path(rect.grown(1.0), 6.0);
+            self.alpha(veil);
+            self.fill(&self.palette.surface);
+            self.ctx.fill();
+            self.alpha(1.0);
+        }
+        let (color, dash) = self.ghost_line(ghost);
+        let radius = if matches!(item.kind, ItemKind::Service { .. } | ItemKind::Source) { 8.0 } else { 6.0 };
+        self.path(rect, radius);
+        self.stroke(color, self.px(1.8));
+        self.dash(&dash.map(|length| self.px(length).max(length * 0.6)));
+        self.ctx.stroke();
+        self.dash(&[]);
+    }
+
+    /// Colour and pattern of what would go, come or change: the pattern says it without the colour.
+    fn ghost_line(&self, ghost: Ghost) -> (&str, [f64; 2]) {
+        match ghost {
+            Ghost::Gone => (&self.palette.bad, [3.0, 4.0]),
+            Ghost::New => (&self.palette.ok, [9.0, 4.0]),
+            Ghost::Changed => (&self.palette.warn, [6.0, 3.0]),
         }
     }
 
@@ -627,7 +659,9 @@ impl Brush<'_> {
         let Some(curve) = Curve::new(edge.a, edge.b).within(world.grown(6.0)) else { return };
         let broken = edge.health == Health::Failing && edge.share == 0.0;
         let source = edge.endpoints == 0;
+        let ghost = edge.ghost.map(|ghost| self.ghost_line(ghost));
         let color = match (broken, source, edge.focused) {
+            _ if ghost.is_some() => ghost.map_or("", |(color, _)| color),
             (true, ..) => &self.palette.bad,
             _ if edge.path == PathRole::On => &self.palette.accent,
             (_, false, true) => &self.palette.accent,
@@ -635,7 +669,7 @@ impl Brush<'_> {
             _ => &self.palette.sim,
         };
         let width = match emphasised {
-            _ if broken => 1.6,
+            _ if broken || ghost.is_some() => 1.8,
             true => 1.5 + 3.0 * edge.share.min(1.0),
             false => 1.1 + 1.5 * edge.share.min(1.0),
         };
@@ -643,12 +677,14 @@ impl Brush<'_> {
         self.stroke(color, width);
         self.ctx.set_line_cap("round");
         match edge.basis {
+            _ if ghost.is_some() => self.dash(&ghost.map_or([0.0; 2], |(_, dash)| dash)),
             _ if broken => self.dash(&[4.0, 4.0]),
             Basis::Observed => self.dash(&[]),
             Basis::Predicted => self.dash(&[width * 3.0, width * 2.5]),
             Basis::Configured => self.dash(&[0.01, width * 2.1]),
         }
         self.alpha(match (emphasised, source) {
+            _ if ghost.is_some() && edge.path != PathRole::Off => 0.95,
             (true, false) => 1.0,
             (true, true) => 0.75,
             (false, _) if edge.path == PathRole::Off => 0.12,

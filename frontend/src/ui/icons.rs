@@ -18,6 +18,8 @@ pub enum Icon {
     Sandbox,
     Flag,
     File,
+    /// Two arrows, opposite ways.
+    Compare,
     /// Crosshair: point at something.
     Pick,
 }
@@ -44,6 +46,7 @@ impl Icon {
             Icon::Sandbox => "M2.5 6.5h11l-1.2 7h-8.6zM5 6.5a3 3 0 0 1 6 0M8 3.4V1.8",
             Icon::Flag => "M4 14V2.5M4 3h8.5l-2 3 2 3H4",
             Icon::File => "M2.5 12.5v-9h4l1.5 2h5.5v7zM2.5 7.5h11",
+            Icon::Compare => "M2.5 5.5h10M9.8 2.8l2.7 2.7-2.7 2.7M13.5 10.5h-10M6.2 7.8 3.5 10.5l2.7 2.7",
             Icon::Pick => "M12 8a4 4 0 1 1-8 0 4 4 0 0 1 8 0ZM8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4",
         }
     }

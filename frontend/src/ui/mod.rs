@@ -3,9 +3,11 @@
 mod icons;
 mod marks;
 mod parts;
+mod save;
 mod time;
 
 pub use icons::{Icon, IconView, Logo};
 pub use marks::{Mark, MarkView};
 pub use parts::{Copy, Field, Section, ShareBar};
+pub use save::save_text;
 pub use time::{clock_minutes, clock_seconds};

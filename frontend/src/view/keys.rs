@@ -7,15 +7,17 @@ use wasm_bindgen::JsCast;
 use super::open_file::{Opening, opening};
 use super::shell::{Shell, shell};
 use super::trace_bar::is_wide;
+use super::whatif::WhatIf;
 use crate::canvas::zoom_by;
 use crate::tracing::End;
 use crate::ui::{Icon, IconView};
 use crate::view_state::Screen;
 
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 15] = [
     ("/", "Search (also Ctrl+K, ⌘K)"),
     ("t", "Trace a packet: from, to, ⏎"),
-    ("Esc", "Close what is open: menus, the trace, then the selection"),
+    ("w", "What if: edits and what they would do"),
+    ("Esc", "Close what is open: menus, the trace, what if, then the selection"),
     ("⇧F10", "On the map: trace from or to where the focus is (also the right mouse button)"),
     ("← ↑ ↓ →", "Walk the map, when it has the focus"),
     ("+  −", "Zoom"),
@@ -25,14 +27,15 @@ const KEYS: [(&str, &str); 13] = [
     ("n", "Nodes"),
     ("f", "Findings"),
     ("o", "Open a file of objects, in this browser only"),
+    ("c", "Compare modes and settings"),
     ("d", "Light or dark"),
 ];
 
 /// Listens for as long as the page lives.
-pub fn bind_keys(shell: Shell) {
+pub fn bind_keys(shell: Shell, whatif: WhatIf) {
     let opening = opening();
     let handle = window_event_listener(ev::keydown, move |ev| {
-        if handle_key(shell, opening, &ev) {
+        if handle_key(shell, whatif, opening, &ev) {
             ev.prevent_default();
         }
     });
@@ -52,7 +55,7 @@ pub fn bind_keys(shell: Shell) {
 const POPOVERS: &str = "details.menu[open], details.cluster[open]";
 
 /// True if the key was ours.
-fn handle_key(shell: Shell, opening: Opening, ev: &KeyboardEvent) -> bool {
+fn handle_key(shell: Shell, whatif: WhatIf, opening: Opening, ev: &KeyboardEvent) -> bool {
     let key = ev.key();
     if (ev.ctrl_key() || ev.meta_key()) && key.eq_ignore_ascii_case("k") {
         shell.search_open.set(true);
@@ -64,7 +67,7 @@ fn handle_key(shell: Shell, opening: Opening, ev: &KeyboardEvent) -> bool {
     match key.as_str() {
         "/" => shell.search_open.set(true),
         "?" => shell.keys_open.set(true),
-        "Escape" => return escape(shell),
+        "Escape" => return escape(shell, whatif),
         "+" | "=" => zoom_by(shell.camera, 1.25),
         "-" => zoom_by(shell.camera, 0.8),
         "0" => shell.camera.set(None),
@@ -73,6 +76,8 @@ fn handle_key(shell: Shell, opening: Opening, ev: &KeyboardEvent) -> bool {
         "n" => shell.screen.set(Screen::Nodes),
         "f" => shell.screen.set(Screen::Findings),
         "o" => opening.ask(),
+        "c" => shell.screen.set(Screen::Compare),
+        "w" => whatif.toggle(),
         "t" => shell.ask_end(End::From),
         "d" => shell.toggle_theme(),
         _ => return false,
@@ -88,7 +93,7 @@ fn is_typing(ev: &KeyboardEvent) -> bool {
     })
 }
 
-fn escape(shell: Shell) -> bool {
+fn escape(shell: Shell, whatif: WhatIf) -> bool {
     if shell.keys_open.get_untracked() {
         shell.keys_open.set(false);
     } else if shell.search_open.get_untracked() {
@@ -100,6 +105,7 @@ fn escape(shell: Shell) -> bool {
         shell.trace_open.set(false);
     } else if shell.trace.with_untracked(Option::is_some) {
         shell.trace.set(None);
+    } else if whatif.escape() {
     } else if shell.selected.with_untracked(Option::is_some) {
         shell.select(None);
     } else {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 use vipscope_shared::model::{ClusterState, Keyed, Text};
-use vipscope_shared::scene::{Basis, Scene, SceneOptions, Target};
+use vipscope_shared::scene::{Basis, Ghost, Hypothesis, Scene, SceneOptions, Target};
 
 use super::shell::{Shell, shell};
 use super::trace_actions::TraceMenu;
 use super::trace_panel::TracePanel;
 use super::trace_run::trace_run;
+use super::whatif::{Moment, MomentSwitch, WhatIfDrawer, whatif};
 use crate::canvas::{FittedCamera, Hover, MapCanvas, zoom_by};
 use crate::tracing::End;
 use crate::ui::{Icon, IconView};
@@ -26,8 +27,10 @@ pub fn MapScreen() -> impl IntoView {
     provide_context(FittedCamera(RwSignal::new(None)));
     let menu = RwSignal::new(None);
     let missed = RwSignal::new(None);
+    let whatif = whatif();
     let on_select = Callback::new(move |target: Option<Target>| match shell.picking.get_untracked() {
         Some(end) => missed.set(pick(shell, end, target)),
+        None if whatif.take(target.as_ref()) => {}
         None => shell.select(target),
     });
     let on_menu = Callback::new(move |at: Hover| menu.set(Some(at)));
@@ -38,7 +41,7 @@ pub fn MapScreen() -> impl IntoView {
             <div class="map-room">
                 <MapCanvas scene=scene selected=shell.selected.into() on_select=on_select on_menu=on_menu
                     hovered=shell.hovered camera=shell.camera theme=theme paused=paused/>
-                <div class="map-bar"><NamespaceFilter/></div>
+                <div class="map-bar"><NamespaceFilter/><MomentSwitch/></div>
                 <PickHint missed=missed/>
                 <Legend scene=scene/>
                 <ZoomButtons/>
@@ -46,6 +49,7 @@ pub fn MapScreen() -> impl IntoView {
                 <TraceMenu at=menu/>
             </div>
             <TracePanel/>
+            <WhatIfDrawer/>
         </div>
     }
 }
@@ -95,14 +99,19 @@ fn PickHint(missed: RwSignal<Option<Target>>) -> impl IntoView {
 /// The scene follows the data, the namespaces and the selection; it is given the last one, so that nothing jumps.
 fn scene_of(shell: Shell) -> Signal<Arc<Scene>> {
     let trace = trace_run();
+    let whatif = whatif();
     let scene = Memo::new_owning(move |previous: Option<Arc<Scene>>| {
+        let after = whatif.after();
+        let shown = after.clone().filter(|_| whatif.moment.get() == Moment::After);
         let options = SceneOptions {
             namespaces: shell.namespaces.get(),
             focus: shell.selected.get(),
             path: trace.path.get(),
+            hypothesis: after.filter(|_| shown.is_none()).map(Hypothesis),
             ..SceneOptions::default()
         };
-        let scene = Arc::new(shell.store.state(|state| Scene::build(state, &options, previous.as_deref())));
+        let build = |state: &ClusterState| Scene::build(state, &options, previous.as_deref());
+        let scene = Arc::new(shell.store.state(|state| build(shown.as_deref().unwrap_or(state))));
         let changed = previous.as_ref() != Some(&scene);
         (scene, changed)
     });
@@ -179,6 +188,15 @@ fn Legend(scene: Signal<Arc<Scene>>) -> impl IntoView {
         Memo::new(move |_| scene.with(|scene| scene.edges().iter().any(|edge| edge.basis == basis)))
     };
     let (predicted, configured) = (has(Basis::Predicted), has(Basis::Configured));
+    let haunts = move |ghost: Ghost| {
+        Memo::new(move |_| {
+            scene.with(|scene| {
+                let items = scene.items().iter().any(|item| item.ghost == Some(ghost));
+                items || scene.edges().iter().any(|edge| edge.ghost == Some(ghost))
+            })
+        })
+    };
+    let (gone, new) = (haunts(Ghost::Gone), haunts(Ghost::New));
     let basis = Memo::new(move |_| shell.store.state(ModeBasis::of));
     let words = move || match basis.get() {
         ModeBasis::Configured => "from the objects, not measured",
@@ -188,6 +206,8 @@ fn Legend(scene: Signal<Arc<Scene>>) -> impl IntoView {
         <div class="legend">
             <Show when=move || predicted.get()><span><i class="line predicted"></i>"predicted"</span></Show>
             <Show when=move || configured.get()><span><i class="line configured"></i>"configured"</span></Show>
+            <Show when=move || gone.get()><span><i class="line gone"></i>"would go"</span></Show>
+            <Show when=move || new.get()><span><i class="line new"></i>"would come"</span></Show>
             <span class="legend-more">"width = share"</span>
             <span class="legend-more">{words}</span>
         </div>

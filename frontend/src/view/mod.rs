@@ -1,5 +1,6 @@
 //! The screens and panels, one file each. They read the store and the view state, and write the view state only.
 
+mod compare;
 mod findings;
 mod footer;
 mod inspector;
@@ -23,6 +24,7 @@ mod trace_end;
 mod trace_modes;
 mod trace_panel;
 mod trace_run;
+mod whatif;
 
 pub use findings::FindingsRun;
 pub use footer::Footer;
@@ -34,3 +36,4 @@ pub use shell::{Shell, shell};
 pub use stage::Stage;
 pub use top_bar::TopBar;
 pub use trace_run::TraceRun;
+pub use whatif::WhatIf;

@@ -14,6 +14,7 @@ fn looks(screen: Screen) -> (Icon, &'static str) {
         Screen::Table => (Icon::Table, "Services"),
         Screen::Nodes => (Icon::Nodes, "Nodes"),
         Screen::Findings => (Icon::Flag, "Findings"),
+        Screen::Compare => (Icon::Compare, "Compare"),
         Screen::Sandbox => (Icon::Sandbox, "Sandbox"),
     }
 }

@@ -16,10 +16,12 @@ use vipscope_shared::scene::{Camera, Target};
 
 use crate::asked::Asked;
 use crate::canvas::{Hover, Theme};
+use crate::compare::Comparison;
 use crate::findings::Filter;
 use crate::store::Store;
 use crate::tracing::End;
 use crate::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState, theme, theme_name};
+use crate::whatif::Plan;
 
 const THEME_KEY: &str = "vipscope.theme";
 const URL_DELAY: Duration = Duration::from_millis(250);
@@ -104,6 +106,10 @@ pub struct Shell {
     pub findings: RwSignal<Filter>,
     /// What the Ladder and DNS tabs are asked.
     pub asked: RwSignal<Asked>,
+    /// The edits of the what-if drawer; kept while it is closed.
+    pub plan: RwSignal<Plan>,
+    pub whatif_open: RwSignal<bool>,
+    pub compare: RwSignal<Comparison>,
     pub query: RwSignal<String>,
     pub chrome: RwSignal<Chrome>,
     pub search_open: RwSignal<bool>,
@@ -151,6 +157,9 @@ impl Shell {
             trace_tried: RwSignal::new(false),
             findings: RwSignal::new(view.findings),
             asked: RwSignal::new(view.asked),
+            whatif_open: RwSignal::new(view.whatif.is_some()),
+            plan: RwSignal::new(Plan::of(view.whatif.unwrap_or_default())),
+            compare: RwSignal::new(view.compare),
             query: RwSignal::new(view.query),
             chrome: RwSignal::new(view.chrome),
             search_open: RwSignal::new(false),
@@ -206,6 +215,8 @@ impl Shell {
             trace: self.trace.get(),
             findings: self.findings.get(),
             asked: self.asked.get(),
+            whatif: self.whatif_open.get().then(|| self.plan.with(|plan| plan.edits().to_vec())),
+            compare: self.compare.get(),
             query: self.query.get(),
         }
     }
@@ -225,6 +236,11 @@ impl Shell {
         self.trace.set(view.trace);
         self.findings.set(view.findings);
         self.asked.set(view.asked);
+        self.whatif_open.set(view.whatif.is_some());
+        if let Some(edits) = view.whatif {
+            self.plan.update(|plan| plan.set(edits));
+        }
+        self.compare.set(view.compare);
         self.query.set(view.query);
     }
 
@@ -238,6 +254,14 @@ impl Shell {
             self.screen.set(Screen::Map);
             self.trace.set(traced);
         }
+    }
+
+    /// Traces a packet that was found elsewhere; the bar shows it too.
+    pub fn follow(&self, traced: Traced) {
+        self.draft.set(Draft::of(&traced));
+        self.picking.set(None);
+        self.screen.set(Screen::Map);
+        self.trace.set(Some(traced));
     }
 
     /// Changes how the packet is followed; a trace that is shown follows at once, and keeps how it is told.

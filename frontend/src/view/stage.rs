@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use vipscope_shared::model::Kind;
 
+use super::compare::CompareScreen;
 use super::findings::FindingsScreen;
 use super::map::MapScreen;
 use super::nodes::NodesScreen;
@@ -62,6 +63,7 @@ pub fn Stage() -> impl IntoView {
                 Scenery::Screen(Screen::Table) => view! { <TableScreen/> }.into_any(),
                 Scenery::Screen(Screen::Nodes) => view! { <NodesScreen/> }.into_any(),
                 Scenery::Screen(Screen::Findings) => view! { <FindingsScreen/> }.into_any(),
+                Scenery::Screen(Screen::Compare) => view! { <CompareScreen/> }.into_any(),
                 Scenery::Screen(Screen::Sandbox) => view! { <SandboxScreen/> }.into_any(),
             }}
             <Show when=kiosk>

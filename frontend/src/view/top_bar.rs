@@ -8,6 +8,7 @@ use super::search_box::SearchBox;
 use super::shell::{Shell, shell};
 use super::status::liveness;
 use super::trace_bar::TraceBar;
+use super::whatif::WhatIfButton;
 use crate::canvas::Theme;
 use crate::ui::{Copy, Icon, IconView, Logo, MarkView};
 use crate::words;
@@ -26,6 +27,7 @@ pub fn TopBar() -> impl IntoView {
                 <SearchButton/>
                 <FindingsButton/>
                 <OpenFileIcon/>
+                <WhatIfButton/>
                 <Copy text=link label="Copy link"/>
                 <ThemeToggle/>
             </div>

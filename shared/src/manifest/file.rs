@@ -54,6 +54,11 @@ pub fn load_into(loaded: &mut Loaded, text: &str) -> Result<(), FileError> {
     Ok(())
 }
 
+/// A value as YAML text, in block style.
+pub fn to_yaml(value: &Value) -> String {
+    serde_saphyr::to_string(value).unwrap_or_default()
+}
+
 /// The documents of a text as JSON values; empty documents are left out.
 pub fn parse_documents(text: &str) -> Result<Vec<Value>, FileError> {
     let text = text.trim_start_matches('\u{feff}');

@@ -14,7 +14,7 @@ mod wire;
 pub use decode::{Decoded, check_types, decode, decode_as, kind_of};
 pub use encode::{encode_endpoints, encode_slice};
 pub use encode_objects::{encode, encode_proxy_settings};
-pub use file::{FileError, Loaded, load, load_into, parse_documents};
+pub use file::{FileError, Loaded, load, load_into, parse_documents, to_yaml};
 pub use proxy::proxy_settings;
 
 /// Annotations that are kept, by prefix: those that change traffic or what vipscope says.

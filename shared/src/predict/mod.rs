@@ -145,7 +145,7 @@ impl Predictor {
         bound.sort_unstable();
         host.add_local(bound.iter().copied());
         let program = program(rules.with_jumps()).with_sockets(sockets.into_iter().map(socket).collect());
-        Predictor { context, program, host, ports, bound, basis: Basis::Observed }
+        Predictor { context, program, host, ports: ports.into(), bound, basis: Basis::Observed }
     }
 
     /// The packet as the kernel would send it: in ipvs mode, a process of the node that talks to an address of the

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ghost::{After, Ghost};
 use super::layout::{CARD, PORT_PITCH, Places};
 use super::status::{is_defect, port_name};
 use super::survey::{ServiceView, Survey, is_open, spot_node, spot_target};
@@ -44,6 +45,8 @@ pub struct Edge {
     pub path: PathRole,
     /// On the way of a traced packet: the exact share, or before the VIP what stops it there; else empty.
     pub label: Text,
+    /// How it stands in the hypothetical cluster, if that is different.
+    pub ghost: Option<Ghost>,
 }
 
 impl Edge {
@@ -91,12 +94,27 @@ impl Focus {
                 focus.must.insert(spot.clone());
                 focus.marks.insert(spot, text);
             }
+            focus.mark_changes(view);
         }
+        let ghosts = survey.nodes.iter().flat_map(|node| &node.spots).filter(|spot| spot.ghost.is_some());
+        focus.must.extend(ghosts.take(GHOSTS).map(|spot| spot.target.clone()));
         if let Some(target @ (Target::Pod(_) | Target::Address(_))) = target {
             focus.must.insert(target.clone());
         }
         focus.take_path();
         focus
+    }
+
+    /// `1/3 → 1/2`, where the hypothetical cluster has another share.
+    fn mark_changes(&mut self, view: &ServiceView) {
+        let Some(next) = view.next() else { return };
+        for row in &next.status.rows {
+            let Some(spot) = spot_target(row) else { continue };
+            let text = self.standing(&next, row).map_or_else(|| "by DNS".into(), standing_text);
+            if let Some(known) = self.marks.get_mut(&spot).filter(|known| **known != text) {
+                *known = format!("{known} → {text}").into();
+            }
+        }
     }
 
     /// On the way of a packet, its shares count.
@@ -148,13 +166,21 @@ fn best_standing(row: &EndpointRow) -> Option<&PortStanding> {
         .or_else(|| standings().next())
 }
 
-pub(super) fn edges(state: &ClusterState, survey: &Survey, places: &Places, focus: &Focus) -> Vec<Edge> {
-    let mut rows: BTreeMap<&Target, Point> = BTreeMap::new();
-    for (target, rect) in places.rows.values().flatten() {
-        rows.insert(target, Point::new(rect.x, rect.center().y));
+pub(super) fn edges(
+    state: &ClusterState,
+    after: Option<&After>,
+    survey: &Survey,
+    places: &Places,
+    focus: &Focus,
+) -> Vec<Edge> {
+    let mut rows: BTreeMap<(&Text, &Target), Point> = BTreeMap::new();
+    for (node, shown) in &places.rows {
+        for (target, rect) in shown {
+            rows.insert((node, target), Point::new(rect.x, rect.center().y));
+        }
     }
     let total: usize = survey.services().map(|view| view.status.rows.len()).sum();
-    let draft = Draft { state, survey, places, focus, rows, dense: total > DENSE };
+    let draft = Draft { state, after, survey, places, focus, rows, dense: total > DENSE };
     let mut edges = Vec::new();
     for view in survey.services() {
         draft.sources_to(view, &mut edges);
@@ -165,13 +191,40 @@ pub(super) fn edges(state: &ClusterState, survey: &Survey, places: &Places, focu
 
 /// With more endpoints than this, Services out of focus have one edge per node.
 const DENSE: usize = 1_000;
+/// So many of those that would come, go or change have a row of their own for sure.
+const GHOSTS: usize = 200;
+
+/// An endpoint's place: the thing and the node it is on.
+type Spot = (Target, Text);
+
+/// What of a Service's edges would come and go.
+#[derive(Default)]
+struct ServiceGhosts<'a> {
+    going: BTreeSet<Spot>,
+    /// Rows of the hypothetical cluster.
+    coming: Vec<&'a EndpointRow>,
+    /// The Service as it would be.
+    next: Option<ServiceView>,
+}
+
+impl ServiceGhosts<'_> {
+    /// The Service that has the row.
+    fn view<'a>(&'a self, now: &'a ServiceView, ghost: Option<Ghost>) -> &'a ServiceView {
+        self.next.as_ref().filter(|_| ghost == Some(Ghost::New)).unwrap_or(now)
+    }
+
+    fn is_coming(&self, row: &EndpointRow) -> bool {
+        self.coming.iter().any(|one| std::ptr::eq(*one, row))
+    }
+}
 
 struct Draft<'a> {
     state: &'a ClusterState,
+    after: Option<&'a After<'a>>,
     survey: &'a Survey,
     places: &'a Places,
     focus: &'a Focus,
-    rows: BTreeMap<&'a Target, Point>,
+    rows: BTreeMap<(&'a Text, &'a Target), Point>,
     dense: bool,
 }
 
@@ -231,6 +284,7 @@ impl Draft<'_> {
                 basis: if role == PathRole::On { Basis::Predicted } else { Basis::Configured },
                 health: Health::Ok,
                 open: source.id == SourceId::Outside,
+                ghost: view.ghost.filter(|ghost| *ghost != Ghost::Changed),
             });
         }
     }
@@ -240,13 +294,16 @@ impl Draft<'_> {
         let from = Target::Service(view.service.key().clone());
         let in_focus = self.focus.service() == Some(view.service.key());
         let basis = self.basis(view);
-        let mut by_node: BTreeMap<Text, Edge> = BTreeMap::new();
-        for row in &view.status.rows {
+        let ghosts = self.ghosts(view);
+        let mut by_node: BTreeMap<(Text, Option<Ghost>), Edge> = BTreeMap::new();
+        let present = view.status.rows.iter().filter(|_| view.ghost != Some(Ghost::New));
+        for row in present.chain(ghosts.coming.iter().copied()) {
             let Some(spot) = spot_target(row) else { continue };
             let traced = self.focus.path.as_ref().filter(|path| path.service == *view.service.key());
             let traced = traced.and_then(|path| path.share(&spot)).map(|share| (share, Health::Ok));
-            let Some((share, health)) = traced.or_else(|| self.share(view, row, in_focus)) else { continue };
-            let node = spot_node(self.state, row);
+            let (ghost, node) = self.place(row, &ghosts);
+            let shown = || self.share(ghosts.view(view, ghost), row, in_focus);
+            let Some((share, health)) = traced.or_else(shown) else { continue };
             let role = self.role(|_| traced.is_some());
             let focused = match role {
                 PathRole::None => self.focus.has(&from, view.service.key(), &spot, Some(&node)),
@@ -268,18 +325,63 @@ impl Draft<'_> {
                 focused,
                 path: role,
                 label: label.clone(),
+                ghost,
             };
-            match self.rows.get(&spot).filter(|_| !self.dense || focused) {
-                Some(at) => edges.push(edge(spot, *at)),
+            let has_own = !self.dense || focused || ghost.is_some();
+            match self.rows.get(&(&node, &spot)).copied().filter(|_| has_own) {
+                Some(at) => edges.push(edge(spot, at)),
                 None => {
                     let Some(at) = self.aggregate(&node) else { continue };
                     let merge = |known: &mut Edge| known.take(&edge(Target::Node(node.clone()), at));
                     let fresh = || edge(Target::Node(node.clone()), at);
-                    by_node.entry(node.clone()).and_modify(merge).or_insert_with(fresh);
+                    by_node.entry((node.clone(), ghost)).and_modify(merge).or_insert_with(fresh);
                 }
             }
         }
         edges.extend(by_node.into_values());
+    }
+
+    /// Rows that would no longer get anything, and those that would.
+    fn ghosts<'v>(&self, view: &'v ServiceView) -> ServiceGhosts<'v> {
+        let Some(after) = self.after else { return ServiceGhosts::default() };
+        let receives = |view: &ServiceView, row: &&EndpointRow| {
+            matches!(self.share(view, row, false), Some((_, Health::Ok)))
+        };
+        let spot = |state: &ClusterState, row: &EndpointRow| Some((spot_target(row)?, spot_node(state, row)));
+        let now = || view.status.rows.iter().filter(|row| receives(view, row));
+        let next = view.next();
+        match (view.ghost, &view.after, next) {
+            (Some(Ghost::New), ..) => ServiceGhosts { coming: now().collect(), ..ServiceGhosts::default() },
+            (Some(Ghost::Gone), ..) => {
+                let going = now().filter_map(|row| spot(self.state, row)).collect();
+                ServiceGhosts { going, ..ServiceGhosts::default() }
+            }
+            (_, Some((_, status)), Some(next)) => {
+                let mut going: BTreeSet<Spot> = now().filter_map(|row| spot(self.state, row)).collect();
+                let known = going.clone();
+                let stays = |row: &&EndpointRow| receives(&next, row);
+                let mut coming: Vec<&EndpointRow> = status.rows.iter().filter(stays).collect();
+                coming.retain(|row| {
+                    spot(after.state, row).is_some_and(|spot| {
+                        going.remove(&spot);
+                        !known.contains(&spot)
+                    })
+                });
+                ServiceGhosts { going, coming, next: Some(next) }
+            }
+            _ => ServiceGhosts::default(),
+        }
+    }
+
+    /// How the row stands, and on which node it is shown.
+    fn place(&self, row: &EndpointRow, ghosts: &ServiceGhosts) -> (Option<Ghost>, Text) {
+        if let Some(after) = self.after.filter(|_| ghosts.is_coming(row)) {
+            return (Some(Ghost::New), spot_node(after.state, row));
+        }
+        let node = spot_node(self.state, row);
+        let spot = || Some((spot_target(row)?, node.clone()));
+        let is_going = !ghosts.going.is_empty() && spot().is_some_and(|spot| ghosts.going.contains(&spot));
+        (is_going.then_some(Ghost::Gone), node)
     }
 
     /// Towards the way of a traced packet, if there is one.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::edges::Focus;
+use super::ghost::Ghost;
 use super::layout::{CARD, PORT_PITCH, Places};
 use super::status::port_name;
-use super::survey::{NodeView, ServiceView, Spot, Survey};
+use super::survey::{NodeView, PodLook, ServiceView, Spot, Survey};
 use super::words::{count, port_line, service_address};
 use super::{Health, Item, ItemKind, NO_NODE, Path, PathRole, Rect, Target};
 use crate::model::{Keyed, ServiceType, Text};
@@ -55,6 +56,8 @@ impl Item {
             head: 0.0,
             focused: false,
             path: PathRole::None,
+            ghost: None,
+            change: "".into(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Item {
 }
 
 fn island(namespace: &Text, services: &[ServiceView], rect: Rect) -> Item {
+    let services: Vec<&ServiceView> = services.iter().filter(|view| view.ghost != Some(Ghost::New)).collect();
     let health = services.iter().map(|view| view.status.health).filter(|health| *health != Health::Unknown);
     let health = health.fold(Health::Ok, Health::worst);
     let bad = services.iter().filter(|view| matches!(view.status.health, Health::Degraded | Health::Failing));
@@ -97,7 +101,9 @@ fn service(view: &ServiceView, rect: Rect, focus: &Focus, items: &mut Vec<Item>)
     let (service, status) = (&view.service, &view.status);
     let key = service.key();
     let name_only = service.service_type == ServiceType::ExternalName;
+    let (ghost, change) = service_change(view);
     let subtitle = match status.health {
+        _ if !change.is_empty() => change.clone(),
         Health::Failing => status.problem.clone(),
         _ => service_address(service, status.rows.len()),
     };
@@ -108,6 +114,8 @@ fn service(view: &ServiceView, rect: Rect, focus: &Focus, items: &mut Vec<Item>)
         health: status.health,
         problem: status.problem.clone(),
         focused: focus.service() == Some(key),
+        ghost,
+        change,
         ..item
     });
     if service.ports.len() < 2 {
@@ -121,6 +129,50 @@ fn service(view: &ServiceView, rect: Rect, focus: &Focus, items: &mut Vec<Item>)
         let item = Item::new(target, row, port_name(port), ItemKind::Port);
         let (line, protocol) = (port_line(port), port.protocol.as_str());
         items.push(Item { subtitle: format!("{line} {protocol}").into(), tag: line, focused, ..item });
+    }
+}
+
+/// How the Service would be, if that is worth a word: gone, new, or otherwise well or unwell.
+fn service_change(view: &ServiceView) -> (Option<Ghost>, Text) {
+    let words: Text = match (view.ghost, &view.after) {
+        (Some(Ghost::Gone), _) => "would be gone".into(),
+        (Some(Ghost::New), _) => "would be new".into(),
+        (_, Some((_, next))) if next.problem != view.status.problem => match &*next.problem {
+            "" => "would be healthy".into(),
+            problem => format!("would be: {problem}").into(),
+        },
+        _ => return (None, "".into()),
+    };
+    (view.ghost, words)
+}
+
+fn spot_change(spot: &Spot) -> Text {
+    match (spot.ghost, spot.after) {
+        (Some(Ghost::Gone), _) => "would go".into(),
+        (Some(Ghost::New), _) => "would come".into(),
+        (_, Some(PodLook::Ready)) => "→ ready".into(),
+        (_, Some(PodLook::NotReady)) => "→ not ready".into(),
+        (_, Some(PodLook::Terminating)) => "→ terminating".into(),
+        _ => "".into(),
+    }
+}
+
+fn node_change(node: &NodeView) -> Text {
+    match (node.ghost, &node.after) {
+        (Some(Ghost::Gone), _) => "would be gone".into(),
+        (Some(Ghost::New), _) => "would be new".into(),
+        (_, Some(next)) if !next.ready => "→ not ready".into(),
+        (_, Some(next)) => {
+            let old = node.node.as_ref();
+            let zone = next.zone().map_or("no zone", |zone| zone);
+            match (old.is_some_and(|old| old.unschedulable), next.unschedulable) {
+                (false, true) => "→ cordoned".into(),
+                (true, false) => "→ uncordoned".into(),
+                _ if old.is_some_and(|old| old.ready) => format!("→ {zone}").into(),
+                _ => "→ ready".into(),
+            }
+        }
+        _ => "".into(),
     }
 }
 
@@ -152,8 +204,21 @@ fn panel_item(node: &NodeView, rect: Rect) -> Item {
     let item = Item::new(Target::Node(node.name.clone()), rect, title, ItemKind::Node);
     let subtitle = format!("{zone_words}{}", count(node.spots.len(), "endpoint or pod"));
     let subtitle = subtitle.replace("endpoint or pods", "pods").replace("endpoint or pod", "pod");
-    let tag = if problem.is_empty() { zone.unwrap_or_else(|| "".into()) } else { problem.into() };
-    Item { subtitle: subtitle.into(), tag, health, problem: problem.into(), ..item }
+    let change = node_change(node);
+    let tag = match problem {
+        _ if !change.is_empty() => change.clone(),
+        "" => zone.unwrap_or_else(|| "".into()),
+        problem => problem.into(),
+    };
+    Item {
+        subtitle: subtitle.into(),
+        tag,
+        health,
+        problem: problem.into(),
+        ghost: node.ghost,
+        change,
+        ..item
+    }
 }
 
 fn row(spot: &Spot, rect: Rect, focus: &Focus) -> Item {
@@ -163,7 +228,9 @@ fn row(spot: &Spot, rect: Rect, focus: &Focus) -> Item {
         Health::Degraded => "terminating",
         _ => "not ready",
     };
-    let tag = mark.cloned().unwrap_or_else(|| problem.into());
+    let change = spot_change(spot);
+    let told = Some(change.clone()).filter(|change| !change.is_empty());
+    let tag = told.or(mark.cloned()).unwrap_or_else(|| problem.into());
     let namespace = match &spot.target {
         Target::Pod(key) => key.namespace.clone(),
         _ => "".into(),
@@ -176,6 +243,8 @@ fn row(spot: &Spot, rect: Rect, focus: &Focus) -> Item {
         health: spot.look.health(),
         problem: problem.into(),
         focused: mark.is_some() || focus.target.as_ref() == Some(&spot.target),
+        ghost: spot.ghost,
+        change,
         ..item
     }
 }

@@ -6,6 +6,7 @@
 
 mod edges;
 mod geometry;
+mod ghost;
 mod items;
 mod layout;
 mod path;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use edges::{Basis, Edge};
 pub use geometry::{Camera, Direction, Insets, Point, Rect};
+pub use ghost::{Ghost, Hypothesis};
 pub use path::{Path, PathRole};
 pub use status::{ServiceStatus, port_name};
 pub use survey::PodLook;
@@ -27,6 +29,7 @@ pub use words::{share_text, standing_text, why_text};
 
 use crate::model::{ClusterState, Text};
 use edges::Focus;
+use ghost::After;
 use layout::Layout;
 use status::Statuses;
 use survey::Survey;
@@ -40,6 +43,8 @@ pub struct SceneOptions {
     pub focus: Option<Target>,
     /// The way of a traced packet: what is on it is lit, everything else is faint.
     pub path: Option<Path>,
+    /// What would come and go in this cluster is drawn as ghosts.
+    pub hypothesis: Option<Hypothesis>,
     /// Nodes whose pods are all shown, beyond the default number. (Services are never left out: they become tiles.)
     pub expanded: BTreeSet<Text>,
 }
@@ -120,6 +125,10 @@ pub struct Item {
     /// It belongs to what is in focus.
     pub focused: bool,
     pub path: PathRole,
+    /// How it stands in the hypothetical cluster, if there is one and that is different.
+    pub ghost: Option<Ghost>,
+    /// The same in words; empty without a ghost.
+    pub change: Text,
 }
 
 /// A picture of the cluster in world space.
@@ -139,12 +148,13 @@ impl Scene {
     /// The scene of `state`. What was in `previous` stays where it was as far as possible.
     pub fn build(state: &ClusterState, options: &SceneOptions, previous: Option<&Scene>) -> Scene {
         let statuses = Statuses::of(state, previous.map(|scene| &scene.statuses));
-        let survey = Survey::of(state, options, &statuses);
+        let after = options.hypothesis.as_ref().map(|hypothesis| After::of(hypothesis, &statuses));
+        let survey = Survey::of(state, options, &statuses, after.as_ref());
         let focus = Focus::of(state, &survey, options);
         let layout = Layout::arrange(&survey, options, &focus.must, previous.map(|scene| &scene.layout));
         let places = layout.places(&survey);
         let items = items::items(&survey, &places, &focus);
-        let edges = edges::edges(state, &survey, &places, &focus);
+        let edges = edges::edges(state, after.as_ref(), &survey, &places, &focus);
         let headings = ["FROM", "VIP · SERVICE PORT", "PODS BY NODE"];
         let headings: Vec<_> = match items.is_empty() {
             true => Vec::new(),

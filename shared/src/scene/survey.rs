@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::ghost::{After, Ghost};
 use super::status::{ServiceStatus, Statuses};
 use super::target::NO_NODE;
 use super::words::{count, pod_label};
@@ -49,6 +50,35 @@ impl PodLook {
 pub(super) struct ServiceView {
     pub(super) service: Arc<Service>,
     pub(super) status: Arc<ServiceStatus>,
+    pub(super) ghost: Option<Ghost>,
+    /// As it would be, if it is there and would be otherwise.
+    pub(super) after: Option<(Arc<Service>, Arc<ServiceStatus>)>,
+}
+
+impl ServiceView {
+    fn of(service: &Arc<Service>, statuses: &Statuses) -> Option<ServiceView> {
+        let status = statuses.get(service.key()).cloned()?;
+        Some(ServiceView { service: service.clone(), status, ghost: None, after: None })
+    }
+
+    /// As it would be, for whoever asks the same of it as of the present one.
+    pub(super) fn next(&self) -> Option<ServiceView> {
+        let (service, status) = self.after.clone()?;
+        Some(ServiceView { service, status, ghost: None, after: None })
+    }
+
+    /// Takes how it would be.
+    fn compare(&mut self, after: &After) {
+        let key = self.service.key();
+        let next = after.state.services().get(key).zip(after.statuses.get(key));
+        self.ghost = match next {
+            None => Some(Ghost::Gone),
+            Some((_, status)) if Arc::ptr_eq(status, &self.status) => None,
+            Some(_) => Some(Ghost::Changed),
+        };
+        let differs = self.ghost == Some(Ghost::Changed);
+        self.after = next.filter(|_| differs).map(|(service, status)| (service.clone(), status.clone()));
+    }
 }
 
 /// A pod, or an endpoint without one.
@@ -57,6 +87,9 @@ pub(super) struct Spot {
     pub(super) title: Text,
     pub(super) look: PodLook,
     pub(super) pod: Option<Arc<Pod>>,
+    pub(super) ghost: Option<Ghost>,
+    /// How it would look, if otherwise.
+    pub(super) after: Option<PodLook>,
 }
 
 impl Spot {
@@ -71,6 +104,9 @@ pub(super) struct NodeView {
     pub(super) node: Option<Arc<Node>>,
     /// By namespace and name.
     pub(super) spots: Vec<Spot>,
+    pub(super) ghost: Option<Ghost>,
+    /// As it would be, if it is there and would be otherwise.
+    pub(super) after: Option<Arc<Node>>,
 }
 
 pub(super) struct SourceView {
@@ -88,22 +124,111 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) fn of(state: &ClusterState, options: &SceneOptions, statuses: &Statuses) -> Survey {
+    pub(super) fn of(
+        state: &ClusterState,
+        options: &SceneOptions,
+        statuses: &Statuses,
+        after: Option<&After>,
+    ) -> Survey {
         let wanted =
             |namespace: &Text| options.namespaces.is_empty() || options.namespaces.contains(namespace);
-        let mut islands: BTreeMap<Text, Vec<ServiceView>> = BTreeMap::new();
-        for service in state.services().values().filter(|service| wanted(service.namespace())) {
-            let Some(status) = statuses.get(service.key()).cloned() else { continue };
-            let view = ServiceView { service: service.clone(), status };
-            islands.entry(service.namespace().clone()).or_default().push(view);
-        }
-        let islands: Vec<_> = islands.into_iter().collect();
+        let islands = islands(state, statuses, &wanted);
         let nodes = nodes(state, &islands, &wanted);
-        Survey { sources: sources(state, &islands, &nodes, &wanted), islands, nodes }
+        let sources = sources(state, &islands, &nodes, &wanted);
+        let survey = Survey { sources, islands, nodes };
+        match after {
+            None => survey,
+            Some(after) => survey.haunted(after, &wanted),
+        }
+    }
+
+    /// With ghosts of what would come, go, or be otherwise.
+    fn haunted(self, after: &After, wanted: &dyn Fn(&Text) -> bool) -> Survey {
+        let next = islands(after.state, &after.statuses, wanted);
+        let nodes = haunted_nodes(self.nodes, nodes(after.state, &next, wanted));
+        let mut islands: BTreeMap<Text, Vec<ServiceView>> = self.islands.into_iter().collect();
+        islands.values_mut().flatten().for_each(|view| view.compare(after));
+        for (namespace, services) in next {
+            let known = islands.entry(namespace).or_default();
+            for view in services {
+                if !known.iter().any(|old| old.service.key() == view.service.key()) {
+                    known.push(ServiceView { ghost: Some(Ghost::New), ..view });
+                }
+            }
+            known.sort_by(|a, b| a.service.name().cmp(b.service.name()));
+        }
+        Survey { islands: islands.into_iter().collect(), nodes, ..self }
     }
 
     pub(super) fn services(&self) -> impl Iterator<Item = &ServiceView> {
         self.islands.iter().flat_map(|(_, services)| services)
+    }
+}
+
+type Islands = Vec<(Text, Vec<ServiceView>)>;
+
+fn islands(state: &ClusterState, statuses: &Statuses, wanted: &dyn Fn(&Text) -> bool) -> Islands {
+    let mut islands: BTreeMap<Text, Vec<ServiceView>> = BTreeMap::new();
+    for service in state.services().values().filter(|service| wanted(service.namespace())) {
+        if let Some(view) = ServiceView::of(service, statuses) {
+            islands.entry(service.namespace().clone()).or_default().push(view);
+        }
+    }
+    islands.into_iter().collect()
+}
+
+fn haunted_nodes(now: Vec<NodeView>, next: Vec<NodeView>) -> Vec<NodeView> {
+    let mut next: BTreeMap<Text, NodeView> = next.into_iter().map(|node| (node.name.clone(), node)).collect();
+    let mut nodes: Vec<NodeView> = now
+        .into_iter()
+        .map(|node| (next.remove(&node.name), node))
+        .map(|(next, node)| node.haunted(next))
+        .collect();
+    nodes.extend(next.into_values().map(|mut node| {
+        node.ghost = node.node.is_some().then_some(Ghost::New);
+        node.spots.iter_mut().for_each(|spot| spot.ghost = Some(Ghost::New));
+        node
+    }));
+    nodes.sort_by_key(|node| &*node.name == NO_NODE);
+    nodes
+}
+
+impl NodeView {
+    fn haunted(self, next: Option<NodeView>) -> NodeView {
+        let Some(next) = next else { return self.gone() };
+        let mut coming: BTreeMap<Target, Spot> =
+            next.spots.into_iter().map(|spot| (spot.target.clone(), spot)).collect();
+        let mut spots: BTreeMap<Target, Spot> = BTreeMap::new();
+        for mut spot in self.spots {
+            match coming.remove(&spot.target) {
+                None => spot.ghost = Some(Ghost::Gone),
+                Some(next) if next.look != spot.look => {
+                    (spot.ghost, spot.after) = (Some(Ghost::Changed), Some(next.look));
+                }
+                Some(_) => {}
+            }
+            spots.insert(spot.target.clone(), spot);
+        }
+        let fresh = |spot: Spot| (spot.target.clone(), Spot { ghost: Some(Ghost::New), ..spot });
+        spots.extend(coming.into_values().map(fresh));
+        let differs = match (&self.node, &next.node) {
+            (Some(old), Some(new)) => {
+                (old.ready, old.unschedulable, old.zone()) != (new.ready, new.unschedulable, new.zone())
+            }
+            _ => false,
+        };
+        let is_gone = self.node.is_some() && next.node.is_none();
+        NodeView {
+            ghost: is_gone.then_some(Ghost::Gone).or(differs.then_some(Ghost::Changed)),
+            after: next.node.filter(|_| differs),
+            spots: spots.into_values().collect(),
+            ..self
+        }
+    }
+
+    fn gone(mut self) -> NodeView {
+        self.spots.iter_mut().for_each(|spot| spot.ghost = Some(Ghost::Gone));
+        NodeView { ghost: self.node.is_some().then_some(Ghost::Gone), ..self }
     }
 }
 
@@ -145,6 +270,8 @@ fn nodes(
         node: state.node(&name).cloned(),
         spots: spots.into_values().collect(),
         name,
+        ghost: None,
+        after: None,
     };
     let mut nodes: Vec<NodeView> = spots.into_iter().map(view).collect();
     nodes.sort_by_key(|node| &*node.name == NO_NODE);
@@ -157,6 +284,8 @@ fn pod_spot(pod: &Arc<Pod>) -> Spot {
         title: pod.name().clone(),
         look: PodLook::of_pod(pod),
         pod: Some(pod.clone()),
+        ghost: None,
+        after: None,
     }
 }
 
@@ -168,7 +297,7 @@ fn endpoint_spot(state: &ClusterState, row: &EndpointRow, target: Target) -> Spo
         Target::Pod(Key { name, .. }) | Target::Address(name) => name.clone(),
         other => other.to_string().into(),
     };
-    Spot { target, title, look: PodLook::of_conditions(row.conditions), pod: None }
+    Spot { target, title, look: PodLook::of_conditions(row.conditions), pod: None, ghost: None, after: None }
 }
 
 fn sources(

@@ -29,6 +29,7 @@ pub use headline::{Headline, headline, health_mark, is_useful, node_state, sever
 use super::findings::{count_about, findings_run};
 use super::shell::{Shell, shell};
 use super::trace_actions::TraceActions;
+use super::whatif::WhatIfActions;
 use crate::ui::{Icon, IconView, MarkView};
 use crate::view_state::Tab;
 use changes::Changes;
@@ -166,7 +167,8 @@ fn Head(head: Memo<Option<Headline>>, target: Target) -> impl IntoView {
                 </button>
             </div>
             {lines}
-            <TraceActions target=target/>
+            <TraceActions target=target.clone()/>
+            <WhatIfActions target=target/>
         </header>
     }
 }

@@ -1,0 +1,282 @@
+//! The question that is asked with the edits, worked out once for all who show it: after the page has painted the edit, and
+//! again, not too often, whenever the cluster changes under it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leptos::prelude::*;
+use vipscope_shared::delta::Revision;
+use vipscope_shared::model::ClusterState;
+use vipscope_shared::scene::Target;
+use vipscope_shared::whatif::edit::Edit;
+
+use super::{Pane, edits_text};
+use crate::view::shell::{Shell, shell};
+use crate::view_state::Screen;
+pub use crate::whatif::Outcome;
+use crate::whatif::{Plan, ask, counts};
+use crate::words;
+
+/// After a change of the cluster, changes are gathered for so long.
+const GATHER: Duration = Duration::from_millis(400);
+/// A question that took this long, in milliseconds, is announced the next time before it is worked out.
+const SLOW: f64 = 50.0;
+/// So is the first one about more pods than this.
+const MANY: usize = 2_000;
+
+/// Which state of the map is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Moment {
+    /// As it is, with what would come and go as ghosts.
+    #[default]
+    Before,
+    /// The hypothetical cluster.
+    After,
+}
+
+/// What the drawer knows and does, as signals: cheap to copy, from the context.
+#[derive(Debug, Clone, Copy)]
+pub struct WhatIf {
+    shell: Shell,
+    pub pane: RwSignal<Pane>,
+    /// The next click on the map chooses what is edited.
+    pub picking: RwSignal<bool>,
+    pub outcome: RwSignal<Outcome>,
+    pub moment: RwSignal<Moment>,
+    /// The answer is late.
+    pub busy: RwSignal<bool>,
+    /// How long the last answer took, in milliseconds.
+    took: StoredValue<f64>,
+    timer: StoredValue<Option<TimeoutHandle>>,
+    /// What was asked last.
+    asked: StoredValue<Option<(Vec<Edit>, Option<Revision>)>>,
+}
+
+/// The run from the context.
+pub fn whatif() -> WhatIf {
+    // Provided by `App` above every component that asks.
+    use_context().unwrap_or_else(|| WhatIf::start(shell()))
+}
+
+impl WhatIf {
+    pub fn start(shell: Shell) -> WhatIf {
+        let run = WhatIf {
+            shell,
+            pane: RwSignal::new(Pane::default()),
+            picking: RwSignal::new(false),
+            outcome: RwSignal::new(Outcome::Nothing),
+            moment: RwSignal::new(Moment::default()),
+            busy: RwSignal::new(false),
+            took: StoredValue::new(0.0),
+            timer: StoredValue::new(None),
+            asked: StoredValue::new(None),
+        };
+        Effect::new(move || run.follow());
+        run
+    }
+
+    /// Asks again if the edits or the cluster are others.
+    fn follow(self) {
+        let edits = match self.shell.whatif_open.get() {
+            true => self.shell.plan.with(|plan| plan.edits().to_vec()),
+            false => Vec::new(),
+        };
+        let revision = self.shell.store.with(|data| data.revision.clone());
+        if edits.is_empty() || revision.is_none() {
+            self.cancel();
+            self.asked.set_value(None);
+            self.set(Outcome::Nothing);
+            return;
+        }
+        let question = (edits, revision);
+        let is_new = self.asked.with_value(|asked| asked.as_ref().is_none_or(|asked| asked.0 != question.0));
+        let is_same = self.asked.with_value(|asked| asked.as_ref() == Some(&question));
+        let is_due = self.timer.with_value(Option::is_some);
+        if is_same || (!is_new && is_due) {
+            return;
+        }
+        self.cancel();
+        if is_new {
+            mark("whatif-asked");
+            self.busy.set(self.is_slow());
+            self.later(Duration::ZERO);
+        } else {
+            self.later(GATHER);
+        }
+        self.asked.update_value(|asked| {
+            if is_new {
+                *asked = Some(question);
+            }
+        });
+    }
+
+    fn is_slow(self) -> bool {
+        let known = self.took.get_value();
+        known > SLOW || (known == 0.0 && self.shell.store.peek(|data| data.state.pods().len()) > MANY)
+    }
+
+    fn cancel(self) {
+        if let Some(timer) = self.timer.try_update_value(Option::take).flatten() {
+            timer.clear();
+        }
+        self.busy.set(false);
+    }
+
+    /// Works the answer out when the frame that shows the question is painted.
+    fn later(self, wait: Duration) {
+        let work = move || {
+            if untrack(|| self.busy.get()) {
+                request_animation_frame(move || set_timeout(move || self.work(), Duration::ZERO));
+            } else {
+                self.work();
+            }
+        };
+        self.timer.set_value(set_timeout_with_handle(work, wait).ok());
+    }
+
+    fn work(self) {
+        self.timer.set_value(None);
+        if !self.shell.whatif_open.get_untracked() {
+            return;
+        }
+        let edits = self.shell.plan.with_untracked(|plan| plan.edits().to_vec());
+        let now = self.shell.store.server_now();
+        let start = clock();
+        let (revision, outcome) =
+            self.shell.store.peek(|data| (data.revision.clone(), ask(&data.state, &edits, now)));
+        self.took.set_value(clock() - start);
+        self.asked.set_value(Some((edits, revision)));
+        self.set(outcome);
+        self.busy.set(false);
+        request_animation_frame(|| {
+            mark("whatif-shown");
+            measure("whatif", "whatif-asked", "whatif-shown");
+        });
+    }
+
+    fn set(self, outcome: Outcome) {
+        if self.outcome.with_untracked(|old| *old != outcome) {
+            self.outcome.set(outcome);
+        }
+        if self.outcome.with_untracked(|outcome| outcome.after().is_none()) {
+            self.moment.set(Moment::Before);
+        }
+    }
+
+    /// The state that is asked about, if there is an answer.
+    pub fn after(self) -> Option<Arc<ClusterState>> {
+        self.outcome.with(|outcome| outcome.after().cloned())
+    }
+
+    /// Why the nth edit is refused.
+    pub fn refusal_of(self, nth: usize) -> Option<String> {
+        self.outcome.with(|outcome| match outcome {
+            Outcome::Refused { index, reason } if *index == nth => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    /// `5 flows change · 1 breaks`.
+    pub fn summary(self) -> String {
+        if self.busy.get() {
+            return "working…".to_owned();
+        }
+        let count = self.shell.plan.with(|plan| plan.edits().len());
+        self.outcome.with(|outcome| match outcome {
+            Outcome::Nothing if count == 0 => "no edits yet".to_owned(),
+            Outcome::Nothing => "…".to_owned(),
+            Outcome::Refused { .. } => "refused".to_owned(),
+            Outcome::Answer(answer) => match counts(&answer.difference) {
+                (0, _) => "no flow changes".to_owned(),
+                (flows, breaks) => {
+                    let verb = if flows == 1 { "changes" } else { "change" };
+                    let flows = words::count(flows, "flow", "flows");
+                    let breaks = match breaks {
+                        0 => "none breaks".to_owned(),
+                        1 => "1 breaks".to_owned(),
+                        many => format!("{many} break"),
+                    };
+                    format!("{flows} {verb} · {breaks}")
+                }
+            },
+        })
+    }
+
+    /// Changes the edit list, and shows what comes of it.
+    pub fn edit(self, change: impl FnOnce(&mut Plan)) {
+        self.shell.plan.update(change);
+        self.open();
+    }
+
+    pub fn open(self) {
+        self.shell.whatif_open.set(true);
+        if self.shell.screen.get_untracked() != Screen::Map {
+            self.shell.screen.set(Screen::Map);
+        }
+    }
+
+    pub fn close(self) {
+        self.picking.set(false);
+        self.pane.set(Pane::Answer);
+        self.shell.whatif_open.set(false);
+    }
+
+    pub fn toggle(self) {
+        if self.shell.whatif_open.get_untracked() {
+            return self.close();
+        }
+        let is_empty = self.shell.plan.with_untracked(|plan| plan.edits().is_empty());
+        self.show(if is_empty { Pane::Add } else { Pane::Answer });
+    }
+
+    pub fn show(self, pane: Pane) {
+        self.pane.set(pane);
+        self.open();
+    }
+
+    /// Takes what was clicked on the map while pointing; answers whether it did.
+    pub fn take(self, target: Option<&Target>) -> bool {
+        let Some(target) = target.filter(|_| self.picking.get_untracked()) else { return false };
+        self.picking.set(false);
+        self.shell.select(Some(target.clone()));
+        self.show(Pane::Add);
+        true
+    }
+
+    /// Closes what is open in the drawer, then the drawer; answers whether there was anything.
+    pub fn escape(self) -> bool {
+        if self.picking.get_untracked() {
+            self.picking.set(false);
+        } else if !self.shell.whatif_open.get_untracked() {
+            return false;
+        } else if self.pane.with_untracked(|pane| *pane != Pane::Answer) {
+            self.pane.set(Pane::Answer);
+        } else {
+            self.close();
+        }
+        true
+    }
+
+    /// `2 edits`, for headings.
+    pub fn edits_words(self) -> String {
+        edits_text(self.shell.plan.with(|plan| plan.edits().len()))
+    }
+}
+
+/// Milliseconds since the page was opened.
+fn clock() -> f64 {
+    window().performance().map_or(0.0, |clock| clock.now())
+}
+
+/// A mark for the browser's own tools, and for tests.
+fn mark(name: &str) {
+    if let Some(clock) = window().performance() {
+        let _ = clock.mark(name);
+    }
+}
+
+fn measure(name: &str, from: &str, to: &str) {
+    if let Some(clock) = window().performance() {
+        let _ = clock.measure_with_start_mark_and_end_mark(name, from, to);
+    }
+}

@@ -1,0 +1,175 @@
+//! What if on the sandbox: an edit by a click answers at once, a copied link asks the same, a refused edit says why, and
+//! modes differ where they should.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use serde_json::{Value, json};
+use vipscope_browser::{Browser, Page, Vipscope};
+
+/// From the click to the answer on the page, in milliseconds.
+const AT_ONCE: f64 = 100.0;
+/// How often it is tried: a shared machine may be slow once, not always.
+const TRIES: usize = 5;
+
+async fn sandbox() -> (Vipscope, Browser) {
+    let server = Vipscope::serve_sandbox(&[]).await.unwrap();
+    let browser = Browser::start().await.unwrap();
+    browser.page.open(&server.url).await.unwrap();
+    browser.page.until("the map", READY_PODS).await.unwrap();
+    (server, browser)
+}
+
+/// The cart's pods are ready; the sandbox's churn leaves them alone.
+const READY_PODS: &str = "document.querySelectorAll('[data-kind=pod][data-health=ok][data-target^=\"pod/shop/cart-\"]').length > 1";
+
+/// Selects a pod of the Service `cart` and opens what can be done to it. Answers its name.
+async fn select_pod(server: &Vipscope, page: &Page) -> String {
+    let first = "document.querySelector('[data-kind=pod][data-health=ok][data-target^=\"pod/shop/cart-\"]').dataset.target";
+    let target = page.eval(first).await.unwrap();
+    let target = target.as_str().unwrap();
+    page.open(&format!("{}/?sel={target}", server.url)).await.unwrap();
+    page.until("its actions", "document.querySelector('[data-testid=whatif-actions]')").await.unwrap();
+    page.click("[data-testid=whatif-actions] summary").await.unwrap();
+    target.rsplit('/').next().unwrap().to_owned()
+}
+
+fn button(value: &str) -> String {
+    format!("[data-testid=whatif-actions] [data-offer=Pod] button[data-value={value}]")
+}
+
+const ROWS: &str = "[...document.querySelectorAll('[data-testid=flows] .flow')].map(row => row.innerText)";
+
+async fn rows(page: &Page) -> Vec<String> {
+    let rows = page.eval(ROWS).await.unwrap();
+    rows.as_array().unwrap().iter().map(|row| row.as_str().unwrap().to_owned()).collect()
+}
+
+async fn answered(page: &Page) {
+    page.until("an answer", "document.querySelector('[data-testid=whatif-sum]')?.innerText.includes('flow')")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_click_answers_at_once_and_a_link_asks_the_same() {
+    let (server, browser) = sandbox().await;
+    let page = &browser.page;
+    let pod = select_pod(&server, page).await;
+    let mut fastest = f64::MAX;
+    for nth in 0..TRIES {
+        let states = ["unready", "gone"];
+        page.eval("(performance.clearMeasures('whatif'), performance.clearMarks(), true)").await.unwrap();
+        page.click(&button(states[nth % 2])).await.unwrap();
+        page.until("the measure", "performance.getEntriesByName('whatif').length > 0").await.unwrap();
+        answered(page).await;
+        let took = page.eval("performance.getEntriesByName('whatif')[0].duration").await.unwrap();
+        fastest = fastest.min(took.as_f64().unwrap());
+    }
+    println!("from the click to the answer: {fastest:.1} ms");
+    assert!(fastest <= AT_ONCE, "{fastest} ms");
+    page.click(&button("unready")).await.unwrap();
+    page.until("one chip", "document.querySelectorAll('.whatif-chip').length === 1").await.unwrap();
+    let is_told = format!(
+        "document.querySelector('.whatif-chip').innerText.includes({})",
+        json!(format!("{pod} unready"))
+    );
+    page.until("the edit", &is_told).await.unwrap();
+    answered(page).await;
+    let told = rows(page).await;
+    assert!(told.iter().any(|row| row.contains("cart:") && row.contains("each")), "{told:?}");
+    let ghost =
+        format!("document.querySelector('[data-target=\"pod/shop/{pod}\"]')?.dataset.ghost === 'changed'");
+    page.until("the ghost", &ghost).await.unwrap();
+    let edge = "[...document.querySelectorAll('[data-kind=edge][data-ghost=gone]')].some(row => row.innerText.includes('cart would no longer lead to'))";
+    page.until("the edge that goes", edge).await.unwrap();
+
+    // A row leads to its Service, and tells who gets what.
+    page.click("[data-testid=flows] .flow-who").await.unwrap();
+    page.until(
+        "the shares",
+        "document.querySelector('[data-testid=flow-detail]')?.innerText.includes('before')",
+    )
+    .await
+    .unwrap();
+    page.until("the Service", "location.search.includes('sel=svc')").await.unwrap();
+
+    page.until("the link", "new URLSearchParams(location.search).get('whatif')?.length > 20").await.unwrap();
+    let link = page.url().await.unwrap();
+    let other = Browser::start().await.unwrap();
+    other.page.open(&link).await.unwrap();
+    answered(&other.page).await;
+    other.page.until("the same edit", &is_told).await.unwrap();
+    assert_eq!(rows(&other.page).await.len(), told.len());
+    assert_eq!(other.page.complaints().await.unwrap(), Vec::<String>::new());
+
+    page.click("[data-testid=whatif-undo]").await.unwrap();
+    page.until("another edit", &format!("!({is_told})")).await.unwrap();
+    page.click("[data-testid=whatif-reset]").await.unwrap();
+    page.until("no chip", "!document.querySelector('.whatif-chip')").await.unwrap();
+    page.until("no ghost", "!document.querySelector('[data-ghost]')").await.unwrap();
+    assert_eq!(page.complaints().await.unwrap(), Vec::<String>::new());
+}
+
+/// Types a text into a field at once.
+async fn write(page: &Page, testid: &str, text: &str) {
+    let script = format!(
+        "(field => (field.value = {}, field.dispatchEvent(new Event('input', {{ bubbles: true }})), true))(document.querySelector('[data-testid={testid}]'))",
+        json!(text)
+    );
+    page.eval(&script).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_edit_says_the_api_servers_reason_next_to_it() {
+    let (_server, browser) = sandbox().await;
+    let page = &browser.page;
+    page.press("w").await.unwrap();
+    page.until("the drawer", "document.querySelector('[data-testid=whatif]')").await.unwrap();
+    page.click("[data-testid=whatif-text]").await.unwrap();
+    page.until("the editor", "document.querySelector('textarea[data-testid=whatif-text-field]')")
+        .await
+        .unwrap();
+    write(page, "whatif-text-field", "- op: node\n  node: node-a\n  state: cordon\n- op: patch\n  object: Service/shop/cart\n  patch: {spec: {type: Balancer}}").await;
+    let verdicts =
+        "[...document.querySelectorAll('[data-testid=whatif-verdicts] li')].map(line => line.innerText)";
+    page.until("the refusal", &format!("({verdicts})[1]?.includes('Unsupported value')")).await.unwrap();
+    let fates = page.eval("[...document.querySelectorAll('[data-testid=whatif-verdicts] li')].map(line => line.className.includes('refused'))").await;
+    assert_eq!(fates.unwrap(), json!([false, true]));
+    let chip = page.eval("document.querySelector('.whatif-chip.refused').title").await.unwrap();
+    assert!(chip.as_str().unwrap().contains("spec.type"), "{chip}");
+
+    // What is no edit list says so, and the edits stay.
+    write(page, "whatif-text-field", "- op: nod").await;
+    page.until("the problem", "document.querySelector('[data-testid=whatif-verdicts] .refused[role=alert]')?.innerText.includes('edit 1')").await.unwrap();
+    write(page, "whatif-text-field", "- op: node\n  node: node-a\n  state: cordon").await;
+    page.until(
+        "nothing changes",
+        "document.querySelector('[data-testid=whatif-sum]').innerText === 'no flow changes'",
+    )
+    .await
+    .unwrap();
+    page.press("Escape").await.unwrap();
+    assert_eq!(page.complaints().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn modes_are_compared_with_the_cause_and_the_choice_is_in_the_link() {
+    let (server, browser) = sandbox().await;
+    let page = &browser.page;
+    page.open(&format!("{}/?view=compare&a-mode=iptables&b-mode=nftables", server.url)).await.unwrap();
+    let causes = "[...document.querySelectorAll('[data-testid=cause] h2')].map(cause => cause.innerText)";
+    page.until("causes", &format!("({causes}).length > 0")).await.unwrap();
+    let localhost = "[...document.querySelectorAll('[data-testid=cause] .flow')].some(row => row.innerText.includes('127.0.0.1:'))";
+    page.until("node ports on localhost", localhost).await.unwrap();
+    let choose = "(select => (select.value = 'iptables', select.dispatchEvent(new Event('change', { bubbles: true })), true))(document.querySelector('[data-testid=compare-b-mode]'))";
+    page.eval(choose).await.unwrap();
+    page.until(
+        "no difference",
+        "document.querySelector('[data-testid=compare-sum]')?.innerText.startsWith('No flow differs')",
+    )
+    .await
+    .unwrap();
+    let parameter = page.eval("new URLSearchParams(location.search).get('b-mode')").await.unwrap();
+    assert_eq!(parameter, Value::from("iptables"));
+    assert_eq!(page.complaints().await.unwrap(), Vec::<String>::new());
+}
