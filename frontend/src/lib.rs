@@ -12,6 +12,7 @@ pub mod complete;
 pub mod search;
 pub mod store;
 pub mod tracing;
+pub mod traffic;
 pub mod ui;
 pub mod view;
 pub mod view_state;
