@@ -7,6 +7,7 @@
 mod edges;
 mod geometry;
 mod items;
+mod lanes;
 mod layout;
 mod path;
 mod status;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use edges::{Basis, Edge};
 pub use geometry::{Camera, Direction, Insets, Point, Rect};
+pub use lanes::{Lane, Lanes, Stop};
 pub use path::{Path, PathRole};
 pub use status::{ServiceStatus, port_name};
 pub use survey::PodLook;
