@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::api;
-use crate::view::{Footer, Inspector, KeysHelp, Rail, Shell, Stage, TopBar, TraceRun, bind_keys};
+use crate::view::{Footer, Inspector, KeysHelp, Rail, Shell, Stage, TopBar, TraceRun, TrafficRun, bind_keys};
 use crate::view_state::Chrome;
 
 /// The dashboard.
@@ -12,9 +12,12 @@ pub fn App() -> impl IntoView {
     let shell = Shell::start();
     provide_context(shell);
     provide_context(TraceRun::start(shell));
+    let traffic = TrafficRun::start(shell);
+    provide_context(traffic);
     api::start(shell.store);
+    api::traffic::start(shell.store, traffic.live);
     api::watch_wakeups(shell.store);
-    bind_keys(shell);
+    bind_keys(shell, traffic);
     let kiosk = move || shell.chrome.get() == Chrome::Kiosk;
     let full = move || !kiosk();
     view! {

@@ -1,7 +1,8 @@
-//! Live traffic without signals: which edges carry how much, for the last minute; sums over them; how far what is seen
+//! Live traffic: which edges carry how much, for the last minute; sums over them; how far what is seen
 //! agrees with what the rules let expect.
 //!
-//! In: messages of `api/v1/traffic`, from [`crate::api`] alone. Invariants: a rate belongs to the edge that had its number in
+//! In: messages of `api/v1/traffic`, from [`crate::api`] alone. [`Traffic`] is the pure part, without signals, clock or sockets;
+//! [`Live`] wraps it for components. Invariants: a rate belongs to the edge that had its number in
 //! the same generation, or is not taken; histories of all edges are equally long; counters that go back count nothing.
 
 use std::collections::{HashMap, VecDeque};
@@ -18,9 +19,11 @@ use vipscope_shared::traffic::{
 
 mod agreement;
 mod expect;
+mod live;
 
 pub use agreement::{Expected, Judgement, MIN_SAMPLES, Seen, judge, seen};
 pub use expect::expected;
+pub use live::Live;
 
 /// Messages whose rates are kept: a minute.
 pub const HISTORY: usize = 60;
@@ -308,6 +311,11 @@ impl Traffic {
     /// All edges that the last minute knows of.
     pub fn flows(&self) -> &[Flow] {
         &self.flows
+    }
+
+    /// Edges with their rates.
+    pub fn rated(&self) -> impl Iterator<Item = (&TrafficEdge, f64)> {
+        self.flows.iter().map(|flow| (&flow.edge, flow.rate))
     }
 
     /// By name.

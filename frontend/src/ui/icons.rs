@@ -18,6 +18,8 @@ pub enum Icon {
     Sandbox,
     /// Crosshair: point at something.
     Pick,
+    Pause,
+    Play,
 }
 
 impl Icon {
@@ -40,6 +42,8 @@ impl Icon {
             }
             Icon::Chevron => "M5 6.5l3 3 3-3",
             Icon::Sandbox => "M2.5 6.5h11l-1.2 7h-8.6zM5 6.5a3 3 0 0 1 6 0M8 3.4V1.8",
+            Icon::Pause => "M5.5 4v8M10.5 4v8",
+            Icon::Play => "M5 3.5v9l7.5-4.5z",
             Icon::Pick => "M12 8a4 4 0 1 1-8 0 4 4 0 0 1 8 0ZM8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4",
         }
     }

@@ -6,12 +6,13 @@ use wasm_bindgen::JsCast;
 
 use super::shell::{Shell, shell};
 use super::trace_bar::is_wide;
+use super::traffic_run::TrafficRun;
 use crate::canvas::zoom_by;
 use crate::tracing::End;
 use crate::ui::{Icon, IconView};
 use crate::view_state::Screen;
 
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 12] = [
     ("/", "Search (also Ctrl+K, ⌘K)"),
     ("t", "Trace a packet: from, to, ⏎"),
     ("Esc", "Close what is open: menus, the trace, then the selection"),
@@ -23,12 +24,13 @@ const KEYS: [(&str, &str); 11] = [
     ("s", "Services as a table"),
     ("n", "Nodes"),
     ("d", "Light or dark"),
+    ("p", "Stop moving traffic, or go on"),
 ];
 
 /// Listens for as long as the page lives.
-pub fn bind_keys(shell: Shell) {
+pub fn bind_keys(shell: Shell, traffic: TrafficRun) {
     let handle = window_event_listener(ev::keydown, move |ev| {
-        if handle_key(shell, &ev) {
+        if handle_key(shell, traffic, &ev) {
             ev.prevent_default();
         }
     });
@@ -48,7 +50,7 @@ pub fn bind_keys(shell: Shell) {
 const POPOVERS: &str = "details.menu[open], details.cluster[open]";
 
 /// True if the key was ours.
-fn handle_key(shell: Shell, ev: &KeyboardEvent) -> bool {
+fn handle_key(shell: Shell, traffic: TrafficRun, ev: &KeyboardEvent) -> bool {
     let key = ev.key();
     if (ev.ctrl_key() || ev.meta_key()) && key.eq_ignore_ascii_case("k") {
         shell.search_open.set(true);
@@ -69,6 +71,7 @@ fn handle_key(shell: Shell, ev: &KeyboardEvent) -> bool {
         "n" => shell.screen.set(Screen::Nodes),
         "t" => shell.ask_end(End::From),
         "d" => shell.toggle_theme(),
+        "p" if traffic.is_on() => traffic.toggle(),
         _ => return false,
     }
     true

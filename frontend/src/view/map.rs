@@ -11,6 +11,8 @@ use super::shell::{Shell, shell};
 use super::trace_actions::TraceMenu;
 use super::trace_panel::TracePanel;
 use super::trace_run::trace_run;
+use super::traffic::{TrafficChip, TrafficLegend, TrafficList, layer, tooltip_lines};
+use super::traffic_run::traffic_run;
 use crate::canvas::{FittedCamera, Hover, MapCanvas, zoom_by};
 use crate::tracing::End;
 use crate::ui::{Icon, IconView};
@@ -24,6 +26,7 @@ pub fn MapScreen() -> impl IntoView {
     let shell = shell();
     let scene = scene_of(shell);
     provide_context(FittedCamera(RwSignal::new(None)));
+    let traffic = layer(shell, traffic_run(), scene);
     let menu = RwSignal::new(None);
     let missed = RwSignal::new(None);
     let on_select = Callback::new(move |target: Option<Target>| match shell.picking.get_untracked() {
@@ -37,8 +40,9 @@ pub fn MapScreen() -> impl IntoView {
         <div class="map">
             <div class="map-room">
                 <MapCanvas scene=scene selected=shell.selected.into() on_select=on_select on_menu=on_menu
-                    hovered=shell.hovered camera=shell.camera theme=theme paused=paused/>
-                <div class="map-bar"><NamespaceFilter/></div>
+                    hovered=shell.hovered camera=shell.camera theme=theme paused=paused traffic=traffic/>
+                <TrafficList lanes=traffic.lanes/>
+                <div class="map-bar"><NamespaceFilter/><TrafficChip/></div>
                 <PickHint missed=missed/>
                 <Legend scene=scene/>
                 <ZoomButtons/>
@@ -188,6 +192,7 @@ fn Legend(scene: Signal<Arc<Scene>>) -> impl IntoView {
         <div class="legend">
             <Show when=move || predicted.get()><span><i class="line predicted"></i>"predicted"</span></Show>
             <Show when=move || configured.get()><span><i class="line configured"></i>"configured"</span></Show>
+            <TrafficLegend/>
             <span class="legend-more">"width = share"</span>
             <span class="legend-more">{words}</span>
         </div>
@@ -216,9 +221,12 @@ fn ZoomButtons() -> impl IntoView {
 #[component]
 fn Tooltip() -> impl IntoView {
     let shell = shell();
+    let run = traffic_run();
     let facts = Memo::new(move |_| {
         let target = shell.hovered.with(|hover| hover.as_ref().map(|hover| hover.target.clone()))?;
-        shell.store.state(|state| tooltip(state, &target))
+        let mut lines = shell.store.state(|state| tooltip(state, &target))?;
+        lines.extend(tooltip_lines(run, shell, &target));
+        Some(lines)
     });
     let at = move |read: fn(&Hover) -> f64| {
         shell.hovered.with(|hover| format!("{}px", hover.as_ref().map_or(0.0, read) + 14.0))

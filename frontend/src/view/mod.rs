@@ -21,6 +21,8 @@ mod trace_end;
 mod trace_modes;
 mod trace_panel;
 mod trace_run;
+mod traffic;
+mod traffic_run;
 
 pub use footer::Footer;
 pub use inspector::Inspector;
@@ -30,3 +32,4 @@ pub use shell::{Shell, shell};
 pub use stage::Stage;
 pub use top_bar::TopBar;
 pub use trace_run::TraceRun;
+pub use traffic_run::TrafficRun;
