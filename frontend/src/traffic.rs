@@ -18,15 +18,17 @@ use vipscope_shared::traffic::{
 };
 
 mod agreement;
+mod endpoints;
 mod expect;
 mod live;
 
 pub use agreement::{Expected, Judgement, MIN_SAMPLES, Seen, judge, seen};
+pub use endpoints::{EndpointTraffic, of_endpoints};
 pub use expect::expected;
 pub use live::Live;
 
 /// Messages whose rates are kept: a minute.
-pub const HISTORY: usize = 60;
+pub const HISTORY: usize = crate::ui::SPARKS;
 /// Without a message for so many milliseconds, what is known is stale.
 pub const STALE_MS: f64 = 3_000.0;
 /// After its endpoints have changed, a Service's connections are not counted for so many messages: nodes take a moment to
@@ -401,20 +403,7 @@ pub fn rate_text(rate: f64) -> String {
     }
 }
 
-/// Points of a sparkline from left to right, newest at the right end: `x,y` in a box of `width` by `height`, y downwards.
-/// As many places as [`HISTORY`] has, so that a short history is at the right.
-pub fn sparkline(history: &[f32], width: f64, height: f64) -> String {
-    let most = history.iter().copied().fold(0.0_f32, f32::max).max(f32::MIN_POSITIVE);
-    let step = width / (HISTORY - 1) as f64;
-    let first = HISTORY - history.len().min(HISTORY);
-    let point = |(nth, rate): (usize, &f32)| {
-        let y = height - 1.0 - f64::from(*rate / most) * (height - 2.0);
-        format!("{:.1},{y:.1}", (first + nth) as f64 * step)
-    };
-    history.iter().enumerate().map(point).collect::<Vec<_>>().join(" ")
-}
-
-/// Services that have traffic on a node, for a choice of one.
-pub fn services_on(state: &ClusterState) -> Vec<Key> {
+/// Services that kube-proxy has rules for.
+pub fn proxied(state: &ClusterState) -> Vec<Key> {
     state.services().values().filter(|service| service.is_proxied()).map(|s| s.key().clone()).collect()
 }

@@ -5,8 +5,9 @@
 
 use jiff::Timestamp;
 use vipscope_frontend::traffic::{
-    Expected, HISTORY, Judgement, Rates, Traffic, expected, is_of_port, judge, rate_text, seen, sparkline,
+    Expected, HISTORY, Judgement, Rates, Traffic, expected, is_of_port, judge, of_endpoints, rate_text, seen,
 };
+use vipscope_frontend::ui::sparkline;
 use vipscope_shared::manifest::load;
 use vipscope_shared::model::{ClusterState, Key, Protocol, ProxyMode};
 use vipscope_shared::proxy::Via;
@@ -285,4 +286,35 @@ fn a_sparkline_ends_at_the_right() {
     assert_eq!(sparkline(&[], 59.0, 12.0), "");
     assert_eq!(sparkline(&[0.0, 5.0, 10.0], 59.0, 12.0), "57.0,11.0 58.0,6.0 59.0,1.0");
     assert!(sparkline(&[0.0; HISTORY], 59.0, 12.0).starts_with("0.0,11.0 1.0,11.0"));
+}
+
+#[wasm_bindgen_test]
+fn endpoints_get_what_they_should_or_it_is_said() {
+    let state = state(true);
+    let key = Key::new("shop", "web");
+    let service = state.services().get(&key).unwrap();
+    let ends = ["10.244.0.7:8080", "10.244.1.7:8080", "10.244.9.9:8080"];
+    let judged = |totals: [u64; 3]| {
+        let traffic = taken(vec![
+            edges(1, ends.map(|end| edge("node-a", "web", end)).to_vec()),
+            rates(1, &[(0, 1.0, 0), (1, 1.0, 0), (2, 1.0, 0)]),
+            rates(1, &[(0, 1.0, totals[0]), (1, 2.0, totals[1]), (2, 0.0, totals[2])]),
+        ]);
+        let rows = ["10.244.0.7".parse().unwrap()];
+        let of = |via| of_endpoints(&traffic, &state, service, &service.ports, via, &rows);
+        assert!(of(Via::External).values().all(|one| one.seen.is_none()), "none came from outside");
+        let found = of(Via::ClusterIp);
+        assert_eq!(found.values().map(|one| one.sum.rates.sum()).collect::<Vec<_>>(), [1.0, 2.0, 0.0]);
+        found.into_values().map(|one| one.judgement).collect::<Vec<_>>()
+    };
+    use Judgement::{Agrees, Missing, Open, TooLittle, TooMuch, Unexpected};
+    for (totals, judgements) in [
+        ([500, 510, 0], [Agrees, Agrees, Agrees]),
+        ([50, 40, 0], [Open, Open, Open]),
+        ([800, 200, 0], [TooMuch, TooLittle, Agrees]),
+        ([1_000, 0, 0], [TooMuch, Missing, Agrees]),
+        ([333, 333, 333], [TooLittle, TooLittle, Unexpected]),
+    ] {
+        assert_eq!(judged(totals), judgements, "{totals:?}");
+    }
 }

@@ -5,6 +5,7 @@ mod inspector;
 mod keys;
 mod links;
 mod map;
+mod node_rules;
 mod nodes;
 mod notices;
 mod rail;

@@ -16,6 +16,7 @@ mod refusals;
 mod rules;
 mod service;
 mod source;
+mod traffic;
 
 use leptos::prelude::*;
 use vipscope_shared::scene::{NO_NODE, Target};
