@@ -21,11 +21,13 @@ mod agreement;
 mod endpoints;
 mod expect;
 mod live;
+mod rule_drift;
 
 pub use agreement::{Expected, Judgement, MIN_SAMPLES, Seen, judge, seen};
 pub use endpoints::{EndpointTraffic, of_endpoints};
 pub use expect::expected;
 pub use live::Live;
+pub use rule_drift::{Difference, RuleDrift};
 
 /// Messages whose rates are kept: a minute.
 pub const HISTORY: usize = crate::ui::SPARKS;
@@ -62,9 +64,11 @@ impl Flow {
         self.history.push_back(rate as f32);
     }
 
-    fn count(&mut self, total: u64) {
-        let before = self.total.replace(total);
-        self.counted += before.map_or(0, |before| total.saturating_sub(before));
+    /// Takes a counter, and how many connections there were since the message before, if that one was seen.
+    fn count(&mut self, total: u64, lately: f64) {
+        let before = self.total.replace(total).filter(|before| *before <= total);
+        // A counter that is new here, or began anew, tells nothing of what was before.
+        self.counted += before.map_or(lately.round() as u64, |before| total - before);
     }
 
     /// Connections since its Service was last changed, as far as they were seen.
@@ -195,9 +199,11 @@ impl Traffic {
                 self.basis = Some(basis);
                 self.take_edges(edges);
             }
-            TrafficMessage::Rates { generation, time, rates, .. } if self.generation == Some(generation) => {
+            TrafficMessage::Rates { generation, time, seconds, rates }
+                if self.generation == Some(generation) =>
+            {
                 self.time = Some(time);
-                self.take_rates(&rates, state);
+                self.take_rates(&rates, seconds, state);
             }
             // Of a generation whose edges are still to come, or were lost: numbers that mean nothing here.
             TrafficMessage::Rates { .. } => {}
@@ -251,7 +257,7 @@ impl Traffic {
         self.index = self.flows.iter().enumerate().map(|(nth, flow)| (flow.edge.clone(), nth)).collect();
     }
 
-    fn take_rates(&mut self, rates: &[(u32, f32, u64)], state: &ClusterState) {
+    fn take_rates(&mut self, rates: &[(u32, f32, u64)], seconds: f64, state: &ClusterState) {
         let mut now = vec![0.0; self.flows.len()];
         for (number, rate, total) in rates {
             let Some(&nth) = self.numbers.get(*number as usize) else { continue };
@@ -260,7 +266,8 @@ impl Traffic {
             if now[nth].is_nan() {
                 now[nth] = 0.0;
             }
-            self.flows[nth].count(*total);
+            let lately = now[nth] * seconds.clamp(0.0, 60.0);
+            self.flows[nth].count(*total, lately);
         }
         for (flow, rate) in self.flows.iter_mut().zip(now) {
             flow.push(rate);
@@ -303,6 +310,11 @@ impl Traffic {
             self.grounds.values_mut().for_each(|grounds| grounds.settling = SETTLING);
         }
         self.nodes = nodes;
+    }
+
+    /// There is a node that can be read, or was traffic.
+    pub fn is_any(&self) -> bool {
+        !(self.nodes.is_empty() && self.flows.is_empty())
     }
 
     /// `None` until there was a message with edges.
@@ -383,7 +395,8 @@ pub fn is_of_port(edge: &TrafficEdge, port: &ServicePort) -> bool {
     edge.protocol == port.protocol
         && match &edge.port_name {
             Some(name) => *name == port.name,
-            None => port.name.is_empty() && edge.vip.port() == port.port.get(),
+            // The Service's one port; its node port is another number.
+            None => port.name.is_empty(),
         }
 }
 

@@ -5,14 +5,17 @@
 
 use jiff::Timestamp;
 use vipscope_frontend::traffic::{
-    Expected, HISTORY, Judgement, Rates, Traffic, expected, is_of_port, judge, of_endpoints, rate_text, seen,
+    Difference, Expected, HISTORY, Judgement, Rates, RuleDrift, Traffic, expected, is_of_port, judge,
+    of_endpoints, rate_text, seen,
 };
 use vipscope_frontend::ui::sparkline;
 use vipscope_shared::manifest::load;
-use vipscope_shared::model::{ClusterState, Key, Protocol, ProxyMode};
+use vipscope_shared::model::{ClusterState, IpFamily, Key, Protocol, ProxyMode};
 use vipscope_shared::proxy::Via;
+use vipscope_shared::proxy::reading::LineId;
 use vipscope_shared::traffic::{
-    NodeFault, NodeStatus, TrafficBasis, TrafficEdge, TrafficEnd, TrafficMessage, TrafficSource,
+    DriftKind, DriftLine, NodeFault, NodeStatus, TrafficBasis, TrafficEdge, TrafficEnd, TrafficMessage,
+    TrafficSource,
 };
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -106,7 +109,7 @@ fn rates_belong_to_the_edges_of_their_generation() {
     traffic.receive(rates(1, &[(0, 99.0, 99)]), &state, 0.0);
     assert_eq!(all(&traffic).0, 5.0, "of a generation that has passed: not taken");
     traffic.receive(rates(2, &[(0, 4.0, 7), (7, 99.0, 99)]), &state, 0.0);
-    assert_eq!(all(&traffic), (4.0, 4));
+    assert_eq!(all(&traffic), (4.0, 9));
     let of_b = traffic.sum(|edge| *edge == b);
     assert_eq!(of_b.history, [3.0, 4.0], "the history goes on over generations");
     assert_eq!(traffic.sum(|edge| *edge == a).history, [2.0, 0.0]);
@@ -131,10 +134,12 @@ fn what_has_gone_is_forgotten_after_a_minute() {
 fn counters_that_go_back_and_numbers_that_are_none_count_nothing() {
     let one = || edge("node-a", "web", "10.244.0.7:8080");
     type Told = &'static [(f32, u64)];
-    let rows: [(Told, f64, u64); 5] = [
-        (&[(1.0, 10)], 1.0, 0),
-        (&[(1.0, 10), (2.0, 12)], 2.0, 2),
-        (&[(1.0, 10), (1.0, 1), (1.0, 3)], 1.0, 2),
+    let rows: [(Told, f64, u64); 6] = [
+        (&[(1.0, 10)], 1.0, 1),
+        (&[(1.0, 10), (2.0, 12)], 2.0, 3),
+        // A message was missed, and the counter knows.
+        (&[(1.0, 10), (2.0, 17)], 2.0, 8),
+        (&[(1.0, 10), (1.0, 1), (1.0, 3)], 1.0, 4),
         (&[(f32::NAN, 10)], 0.0, 0),
         (&[(-5.0, 10)], 0.0, 0),
     ];
@@ -149,7 +154,7 @@ fn counters_that_go_back_and_numbers_that_are_none_count_nothing() {
 fn counting_starts_anew_when_endpoints_or_a_node_change() {
     let one = edge("node-a", "web", "10.244.0.7:8080");
     let mut traffic = taken(vec![edges(1, vec![one]), rates(1, &[(0, 5.0, 5)]), rates(1, &[(0, 5.0, 10)])]);
-    assert_eq!(all(&traffic).1, 5);
+    assert_eq!(all(&traffic).1, 10);
     let (mut total, changed) = (10, state(false));
     let mut second = |traffic: &mut Traffic| {
         total += 5;
@@ -317,4 +322,36 @@ fn endpoints_get_what_they_should_or_it_is_said() {
     ] {
         assert_eq!(judged(totals), judgements, "{totals:?}");
     }
+}
+
+#[wasm_bindgen_test]
+fn drift_is_told_by_line_and_of_the_service_that_is_looked_at() {
+    let line = |kind, service: Option<&str>, expected: Option<&str>, actual: Option<&str>| DriftLine {
+        kind,
+        family: IpFamily::IPv4,
+        part: "nat/KUBE-SERVICES".to_owned(),
+        expected: expected.map(Into::into),
+        actual: actual.map(Into::into),
+        service: service.map(|name| Key::new("shop", name)),
+    };
+    let status = NodeStatus {
+        drift: vec![
+            line(DriftKind::Missing, Some("web"), Some("a"), None),
+            line(DriftKind::Changed, Some("web"), Some("b"), Some("c")),
+            line(DriftKind::Extra, None, None, Some("d")),
+            line(DriftKind::Missing, Some("other"), Some("e"), None),
+        ],
+        drift_count: 9,
+        ..node("node-a", Vec::new())
+    };
+    let of = |family| RuleDrift::of(&status, &Key::new("shop", "web"), family);
+    let drift = of(IpFamily::IPv4);
+    let at =
+        |text: &str| drift.of_line(&LineId { part: "nat/KUBE-SERVICES".into(), text: text.into() }).cloned();
+    assert_eq!(at("a"), Some(Difference::Missing));
+    assert_eq!(at("b"), Some(Difference::Changed("c".to_owned())));
+    assert_eq!((at("d"), at("e")), (None, None));
+    assert_eq!(drift.extra, [("nat/KUBE-SERVICES".to_owned(), "d".to_owned())]);
+    assert_eq!((drift.count(), drift.untold), (3, 5));
+    assert_eq!(of(IpFamily::IPv6).count(), 0);
 }

@@ -1,7 +1,7 @@
 //! The URL: what it says is shown, what is shown is what it says.
 
 use vipscope_frontend::canvas::Theme;
-use vipscope_frontend::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState};
+use vipscope_frontend::view_state::{Chrome, RulesBasis, Screen, Tab, Telling, Traced, ViewState};
 use vipscope_shared::model::{IpFamily, Key, Protocol, ProxyMode};
 use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::reading::Wanted;
@@ -22,6 +22,7 @@ fn example() -> ViewState {
             mode: Some(ProxyMode::Ipvs),
             family: Some(IpFamily::IPv6),
         },
+        basis: RulesBasis::Observed,
         trace: Some(Traced {
             protocol: Some(Protocol::Udp),
             node: Some("node b".into()),

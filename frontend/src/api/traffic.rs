@@ -6,7 +6,6 @@ use futures::future::{Either, select};
 use gloo_net::http::Request;
 use gloo_net::websocket::{Message, futures::WebSocket};
 use gloo_timers::future::TimeoutFuture;
-use vipscope_shared::api::SourceKind;
 use vipscope_shared::model::ProxyMode;
 use vipscope_shared::traffic::{NodeFault, TrafficMessage};
 
@@ -26,7 +25,7 @@ pub fn start(store: Store, live: Live) {
 async fn run(store: Store, live: Live) {
     let mut failures = 0;
     loop {
-        if !(live.is_wanted() && has_traffic(store)) {
+        if !(live.is_wanted() && store.peek(|data| data.cluster.is_some())) {
             TimeoutFuture::new(STEP_MS).await;
             continue;
         }
@@ -48,11 +47,6 @@ async fn run(store: Store, live: Live) {
             left -= step;
         }
     }
-}
-
-/// Clusters of which no node can be read have none.
-fn has_traffic(store: Store) -> bool {
-    store.peek(|data| data.cluster.as_ref().is_some_and(|cluster| cluster.source == SourceKind::Sandbox))
 }
 
 /// Until the socket ends, says nothing for too long, or is no longer wanted; answers whether anything was heard.

@@ -31,9 +31,9 @@ impl Live {
         self.data.with(read)
     }
 
-    /// `None` until there was a message: there is no traffic to speak of.
+    /// `None` as long as there is no traffic to speak of, and no node that can be read.
     pub fn basis(&self) -> Option<TrafficBasis> {
-        self.data.with(Traffic::basis)
+        self.data.with(|data| data.basis().filter(|_| data.is_any()))
     }
 
     /// Nothing was heard for a while.
