@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vipscope::cluster::{Connection, Feed, Index, Limits, Writer, connect, feed, watch};
 use vipscope::sandbox::{Options, Sandbox, kubeconfig};
-use vipscope::server::{AppState, Assets, Metrics, Panel, Security, app, serve};
+use vipscope::server::{AppState, Assets, Metrics, Panel, Security, Traffic, app, serve};
 use vipscope_shared::admission::allocation::Families;
 use vipscope_shared::api::{ClusterInfo, SourceKind};
 use vipscope_shared::delta::{Change, Object};
@@ -42,7 +42,12 @@ pub async fn dashboard(args: ServeArgs) -> Result<()> {
     };
     let warm = assets.clone();
     tasks.spawn_blocking(move || warm.warm_up());
-    let state = AppState { feed, assets, metrics: Metrics::default(), shutdown: shutdown.clone(), panel };
+    let traffic = match &panel.0 {
+        Some(sandbox) => Traffic::start(sandbox.fleet(), feed.clone(), shutdown.clone()),
+        None => Traffic::default(),
+    };
+    let metrics = Metrics::default();
+    let state = AppState { feed, assets, metrics, shutdown: shutdown.clone(), panel, traffic };
     let address = listener.local_addr()?;
     let base = args.base_path.to_string();
     println!("listening on http://{address}{}", base.trim_end_matches('/'));

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use vipscope::cluster::{Limits, feed};
 use vipscope::sandbox::{Options, Sandbox};
-use vipscope::server::{AppState, Assets, Metrics, Panel, Security, app};
+use vipscope::server::{AppState, Assets, Metrics, Panel, Security, Traffic, app};
 use vipscope_shared::api::{ClusterInfo, SourceKind};
 
 fn dashboard(panel: Panel) -> Router {
@@ -22,8 +22,12 @@ fn dashboard(panel: Panel) -> Router {
     let security = Security::default();
     let page = ("index.html".to_owned(), b"<html><head><base href=\"/\"></head></html>".to_vec());
     let assets = Assets::new([page], &security.base_path).unwrap();
-    let state =
-        AppState { feed, assets, metrics: Metrics::default(), shutdown: CancellationToken::new(), panel };
+    let shutdown = CancellationToken::new();
+    let traffic = match &panel.0 {
+        Some(sandbox) => Traffic::start(sandbox.fleet(), feed.clone(), shutdown.clone()),
+        None => Traffic::default(),
+    };
+    let state = AppState { feed, assets, metrics: Metrics::default(), shutdown, panel, traffic };
     app(state, security)
 }
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use vipscope::cluster::{Limits, Writer, feed};
-use vipscope::server::{AppState, Assets, Metrics, Panel, Security, app};
+use vipscope::server::{AppState, Assets, Metrics, Panel, Security, Traffic, app};
 use vipscope_shared::api::{ClusterInfo, FindingsResponse, SnapshotResponse, SourceKind};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::diagnose::Finding;
@@ -42,6 +42,7 @@ fn server(security: Security) -> (Writer, Router) {
         metrics: Metrics::default(),
         shutdown: CancellationToken::new(),
         panel: Panel::default(),
+        traffic: Traffic::default(),
     };
     (writer, app(state, security))
 }

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 use vipscope::cluster::{Limits, Writer, feed};
-use vipscope::server::{AppState, Assets, BasePath, Metrics, Panel, Security, app, serve};
+use vipscope::server::{AppState, Assets, BasePath, Metrics, Panel, Security, Traffic, app, serve};
 use vipscope_shared::api::{ClusterInfo, SourceKind, StreamMessage};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::model::{Key, Labels, Pod, Text};
@@ -47,6 +47,7 @@ async fn server(limits: Limits) -> Server {
         metrics: Metrics::default(),
         shutdown: shutdown.clone(),
         panel: Panel::default(),
+        traffic: Traffic::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/api/v1/stream", listener.local_addr().unwrap());

@@ -19,6 +19,11 @@ impl Chance {
         self.0.next_u64() % bound.max(1)
     }
 
+    /// A number from 0 up to, not including, 1.
+    pub fn unit(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// The five letters that end a generated name.
     pub fn suffix(&mut self) -> String {
         (0..5).map(|_| char::from(ALPHABET[self.below(27) as usize])).collect()

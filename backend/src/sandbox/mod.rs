@@ -44,6 +44,7 @@ mod chance;
 mod churn;
 mod clock;
 mod controllers;
+mod dataplane;
 mod demo;
 mod discovery;
 mod errors;
@@ -84,11 +85,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use vipscope_shared::admission::allocation::Families;
 use vipscope_shared::model::ProxyMode;
 
+use crate::agent::Fleet;
 use api::Api;
 use clock::Clock;
+use dataplane::{Cadence, Planes, World};
 use store::Store;
 
 pub use churn::CALM_SERVICES;
+pub use dataplane::{CALLS_ANNOTATION, OUTSIDE_ANNOTATION};
 pub use kubelet::{CRASH_ANNOTATION, DRAIN_ANNOTATION, READY_ANNOTATION};
 pub use nodes::FAIL_ANNOTATION;
 pub use panel::{Example, NodeState, Outcome, PanelError, PodState, examples};
@@ -125,6 +129,7 @@ impl Default for Options {
 pub struct Sandbox {
     options: Options,
     api: Api,
+    planes: Planes,
     /// The revision at which the controllers last had nothing left to do.
     settled: tokio::sync::watch::Receiver<u64>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
@@ -146,7 +151,9 @@ impl Sandbox {
         let stop = CancellationToken::new();
         let from = store.revision();
         store.write(|tx| demo::fill(tx, &options));
+        let planes = Planes::new(World::new(options.seed, Cadence::default(), now));
         let mut tasks = JoinSet::new();
+        tasks.spawn(dataplane::run(store.clone(), planes.clone(), stop.clone()));
         let (settled_at, settled) = tokio::sync::watch::channel(from);
         tasks.spawn(controllers::run(store.clone(), from, settled_at, stop.clone()));
         tasks.spawn(kubelet::run(store.clone(), stop.clone()));
@@ -155,7 +162,14 @@ impl Sandbox {
             tasks.spawn(churn::run(store.clone(), options.seed, stop.clone()));
         }
         let api = Api { store, stop: stop.clone() };
-        Sandbox { options, api, settled, tasks: tokio::sync::Mutex::new(tasks), _stop: stop.drop_guard() }
+        Sandbox {
+            options,
+            api,
+            planes,
+            settled,
+            tasks: tokio::sync::Mutex::new(tasks),
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// The API as a router. Its watches end with the sandbox.
@@ -194,6 +208,11 @@ impl Sandbox {
             tx.reseed(self.options.seed);
             demo::fill(tx, &self.options);
         });
+    }
+
+    /// The nodes' data planes.
+    pub fn fleet(&self) -> Arc<dyn Fleet> {
+        Arc::new(self.planes.clone())
     }
 
     /// Waits until the controllers have dealt with every write so far. (Kubelets take their time beyond that.)

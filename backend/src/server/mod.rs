@@ -6,13 +6,16 @@ mod assets;
 mod findings;
 mod health;
 mod metrics;
+mod nodes;
 mod problem;
 mod rules;
 mod sandbox;
 mod security;
 mod snapshot;
+mod socket;
 mod stream;
 mod trace;
+mod traffic;
 
 use std::future::Future;
 use std::time::Duration;
@@ -34,6 +37,7 @@ pub use metrics::Metrics;
 pub use problem::Problem;
 pub use sandbox::Panel;
 pub use security::{BasePath, BasePathError, Security};
+pub use traffic::Traffic;
 
 use crate::cluster::Feed;
 
@@ -49,6 +53,7 @@ pub struct AppState {
     /// Cancelled when the server stops: sockets then close.
     pub shutdown: CancellationToken,
     pub panel: Panel,
+    pub traffic: Traffic,
 }
 
 /// Every route, below the base path, behind the checks of [`Security`].
@@ -66,6 +71,8 @@ pub fn app(state: AppState, security: Security) -> Router {
         .route("/api/v1/stream", get(stream::upgrade))
         .route("/api/v1/rules/{node}", get(rules::get))
         .route("/api/v1/trace", post(trace::post))
+        .route("/api/v1/traffic", get(traffic::upgrade))
+        .route("/api/v1/nodes", get(nodes::get))
         .nest("/api/v1/sandbox", sandbox::routes())
         .route("/api/v1/findings", get(findings::get))
         .fallback(assets::file);

@@ -6,30 +6,21 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use futures::stream::SplitSink;
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use vipscope_shared::api::{CLOSE_RESYNC, HEARTBEAT_SECONDS, StreamMessage};
 use vipscope_shared::delta::Revision;
 
 use super::AppState;
 use super::problem::Problem;
+use super::socket::{CLOSE_GOING_AWAY, Client, NotTaken, SILENCE, bounded};
 use crate::cluster::{Cursor, Resync};
-
-/// A message must be taken within this time.
-const SEND: Duration = Duration::from_secs(15);
-/// A client must answer pings within this time.
-const SILENCE: Duration = Duration::from_secs(45);
-/// Clients have nothing to say; what they send anyway is bounded.
-const MAX_INCOMING: usize = 4096;
-/// Close codes of RFC 6455.
-const CLOSE_GOING_AWAY: u16 = 1001;
 
 #[derive(Debug, Deserialize)]
 pub struct Params {
@@ -50,10 +41,7 @@ pub async fn upgrade(
         Err(error) => return bad(format!("parameter `after`: {error}")),
     };
     match upgrade {
-        Ok(upgrade) => upgrade
-            .max_message_size(MAX_INCOMING)
-            .max_frame_size(MAX_INCOMING)
-            .on_upgrade(move |socket| run(socket, state, after)),
+        Ok(upgrade) => bounded(upgrade).on_upgrade(move |socket| run(socket, state, after)),
         Err(rejection) => bad(format!("this is a WebSocket: {}", rejection.body_text())),
     }
 }
@@ -121,26 +109,11 @@ async fn converse(
     }
 }
 
-/// The sending half. Every send has a time limit, so that a frozen client is let go.
-struct Client {
-    sink: SplitSink<WebSocket, Message>,
-}
-
-/// The client did not take it.
-struct NotTaken;
-
 impl Client {
-    async fn send(&mut self, message: Message) -> Result<(), NotTaken> {
-        match timeout(SEND, self.sink.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(NotTaken),
-        }
-    }
-
     async fn heartbeat(&mut self, revision: &Revision) -> Result<(), NotTaken> {
         self.message(&StreamMessage::Heartbeat { time: Timestamp::now(), revision: revision.clone() })
             .await?;
-        self.send(Message::Ping(bytes::Bytes::new())).await
+        self.ping().await
     }
 
     async fn message(&mut self, message: &StreamMessage) -> Result<(), NotTaken> {
@@ -153,11 +126,5 @@ impl Client {
         if self.message(&StreamMessage::Resync { reason: reason.as_str().into() }).await.is_ok() {
             self.close(CLOSE_RESYNC, &reason).await;
         }
-    }
-
-    async fn close(&mut self, code: u16, reason: &str) {
-        let frame = CloseFrame { code, reason: reason.chars().take(100).collect::<String>().into() };
-        // Gone already, then; there is nobody to tell.
-        let _ = self.send(Message::Close(Some(frame))).await;
     }
 }

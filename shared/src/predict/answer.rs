@@ -219,7 +219,7 @@ impl Predictor {
             node: self.context.node.meta.key.name.clone(),
             mode: self.context.mode,
             family: self.context.family,
-            basis: Basis::Predicted,
+            basis: self.basis,
             packet: PacketView { source, destination, port, protocol, origin },
             service: claim.map(|claim| claim.name.clone()),
             claim: claim.map(|claim| Claim {

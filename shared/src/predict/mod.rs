@@ -30,6 +30,8 @@ pub struct Predictor {
     pub(crate) ports: Vec<PortInfo>,
     /// Addresses that ipvs mode binds to its dummy interface.
     bound: Vec<IpAddr>,
+    /// Whose rules these are.
+    basis: Basis,
 }
 
 impl Predictor {
@@ -83,7 +85,25 @@ impl Predictor {
         let bound = if mode == ProxyMode::Ipvs { bound(state, &context) } else { Vec::new() };
         host.add_local(bound.iter().copied());
         let program = program(rules).with_sockets(sockets.into_iter().map(socket).collect());
-        Predictor { context, program, host, ports, bound }
+        Predictor { context, program, host, ports, bound, basis: Basis::Predicted }
+    }
+
+    /// With rules that a node really has. `ports` are the Service ports by which answers are named.
+    pub fn with_rules(
+        context: NodeContext,
+        rules: Rules,
+        sockets: Vec<userspace::ProxySocket>,
+        ports: Vec<PortInfo>,
+    ) -> Predictor {
+        let mut host = host_view(&context);
+        let mut bound = match &rules {
+            Rules::Ipvs(ruleset) => ruleset.dummy_addresses.iter().copied().collect(),
+            _ => Vec::new(),
+        };
+        bound.sort_unstable();
+        host.add_local(bound.iter().copied());
+        let program = program(rules.with_jumps()).with_sockets(sockets.into_iter().map(socket).collect());
+        Predictor { context, program, host, ports, bound, basis: Basis::Observed }
     }
 
     /// The packet as the kernel would send it: in ipvs mode, a process of the node that talks to an address of the

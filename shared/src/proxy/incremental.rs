@@ -105,6 +105,11 @@ impl SharedPorts {
         true
     }
 
+    /// Endpoints of all Service ports, each counted for every port.
+    pub fn endpoint_count(&self) -> usize {
+        self.endpoints
+    }
+
     fn size(&self) -> ClusterSize {
         ClusterSize::with_endpoints(self.endpoints)
     }

@@ -3,6 +3,7 @@
 //! who receives traffic, who does not, and why.
 
 pub mod common;
+pub mod drift;
 mod hash;
 pub mod incremental;
 pub mod iptables;

@@ -159,7 +159,8 @@ pub(super) fn add_nft(table: &nft::Table, parts: &mut Parts) {
     }
 }
 
-pub(super) fn server_part(address: &ipvs::VirtualAddress) -> String {
+/// The part of a virtual server.
+pub fn server_part(address: &ipvs::VirtualAddress) -> String {
     format!("virtual server {} {}", address.protocol, address.address)
 }
 

@@ -183,7 +183,7 @@ impl Rules {
     }
 
     /// Without chains, sets and maps that hold nothing.
-    fn without_empty(mut self) -> Rules {
+    pub(super) fn without_empty(mut self) -> Rules {
         match &mut self {
             Rules::Userspace(tables) | Rules::Iptables(tables) => drop_empty_chains(tables),
             Rules::Ipvs(ruleset) => {

@@ -23,7 +23,7 @@ const SHARED: &[(&str, Uses)] = &[
     ("admission", Only(&["model"])),
     ("controllers", Only(&["model", "admission"])),
     ("netfilter", Only(&["model"])),
-    ("proxy", Only(&["netfilter", "model"])),
+    ("proxy", Only(&["netfilter", "model", "traffic"])),
     ("trace", Only(&["netfilter", "model"])),
     ("predict", Only(&["model", "netfilter", "proxy", "trace"])),
     ("discovery", Only(&["model"])),

@@ -312,6 +312,11 @@ impl Program {
         }
     }
 
+    /// Chains are numbered from 0.
+    pub fn chain_count(&self) -> u32 {
+        self.chains.len() as u32
+    }
+
     pub fn chain_name(&self, chain: u32) -> &str {
         self.chains.get(chain as usize).map_or("", |code| &code.name)
     }
