@@ -10,6 +10,7 @@ mod endpoints;
 mod headline;
 mod namespace;
 mod node;
+mod node_basis;
 mod overview;
 mod pod;
 mod refusals;
