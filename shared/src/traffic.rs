@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{IpFamily, Key, Protocol, ProxyMode, Text};
+use crate::model::{IpFamily, Key, Protocol, ProxyMode, Text, key_text};
 
 /// What a rate rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,7 @@ pub enum TrafficMessage {
 
 /// From where over which VIP to what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TrafficEdge {
     pub source: TrafficSource,
     /// The node whose rules decide.
@@ -42,7 +43,7 @@ pub struct TrafficEdge {
     pub vip: SocketAddr,
     pub protocol: Protocol,
     /// The Service port that claims the VIP, if one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text::option")]
     pub service: Option<Key>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port_name: Option<Text>,
@@ -52,7 +53,7 @@ pub struct TrafficEdge {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TrafficSource {
-    Pod(Key),
+    Pod(#[serde(with = "key_text")] Key),
     Node(Text),
     Outside,
 }
@@ -64,6 +65,7 @@ pub enum TrafficEnd {
     /// An endpoint took them.
     Delivered {
         endpoint: SocketAddr,
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text::option")]
         pod: Option<Key>,
     },
     /// Sent to an endpoint that is not there, or does not answer.
@@ -120,9 +122,15 @@ pub enum NodeFault {
     /// Every sync takes so long.
     SlowSync { milliseconds: u64 },
     /// Somebody deletes the rules of a Service by hand; the proxy does not notice until it writes them anew.
-    RuleDeleted { service: Key },
+    RuleDeleted {
+        #[serde(with = "key_text")]
+        service: Key,
+    },
     /// An endpoint that is gone stays in the rules.
-    StaleEndpoint { service: Key },
+    StaleEndpoint {
+        #[serde(with = "key_text")]
+        service: Key,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +147,7 @@ pub struct DriftLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
     /// The Service it concerns, if one can be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text::option")]
     pub service: Option<Key>,
 }
 

@@ -4,10 +4,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vipscope_shared::manifest;
-use vipscope_shared::model::Key;
+use vipscope_shared::model::{Key, PROXY_CONFIG_MAP, ProxyMode};
+use vipscope_shared::traffic::NodeFault;
 
 use super::Sandbox;
 use super::apply::{self, Applied};
+use super::dataplane::FaultRefused;
 use super::errors::Refusal;
 use super::kubelet::{CRASH_ANNOTATION, READY_ANNOTATION};
 use super::managed::{Apply, Tracking};
@@ -203,6 +205,45 @@ impl Sandbox {
         })
     }
 
+    /// The faults of a node's service proxy that are switched on.
+    pub fn faults(&self, node: &str) -> Result<Vec<NodeFault>, PanelError> {
+        let mut world = self.planes.world();
+        let plane = world.plane(node).ok_or_else(|| no_node(node))?;
+        Ok(plane.faults().to_vec())
+    }
+
+    /// Switches exactly these faults on.
+    pub fn set_faults(&self, node: &str, faults: Vec<NodeFault>) -> Result<(), PanelError> {
+        self.planes.world().set_faults(node, faults).map_err(|refused| match refused {
+            FaultRefused::NoNode => no_node(node),
+            refused => PanelError::new(422, refused.to_string()),
+        })
+    }
+
+    /// Gives a node's service proxy a mode of its own: the key `NODE.config.conf` of the ConfigMap `kube-system/kube-proxy`.
+    pub fn set_proxy_mode(&self, node: &str, mode: ProxyMode) -> Result<(), PanelError> {
+        let key = Key::new(PROXY_CONFIG_MAP.0, PROXY_CONFIG_MAP.1);
+        let entry = format!("{node}.config.conf");
+        self.api.store.write(|tx| {
+            tx.tracking = Tracking::Update(MANAGER.to_owned());
+            tx.get(Type::Nodes, &Key::cluster(node)).ok_or_else(|| no_node(node))?;
+            let map = tx.get(Type::ConfigMaps, &key);
+            let missing = || PanelError::new(409, format!("the ConfigMap {key} is not there"));
+            let common =
+                map.ok_or_else(missing)?["data"]["config.conf"].as_str().unwrap_or_default().to_owned();
+            let own = with_mode(&common, mode);
+            let changed = objects::modify(tx, Type::ConfigMaps, &key, Part::Main, |map| {
+                let data = object::map_at(map, "data");
+                if own == common {
+                    data.remove(&entry);
+                } else {
+                    data.insert(entry, own.into());
+                }
+            });
+            changed.map(drop).map_err(PanelError::from)
+        })
+    }
+
     fn write(
         &self,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<(), Refusal>,
@@ -213,6 +254,21 @@ impl Sandbox {
         });
         Ok(done?)
     }
+}
+
+fn no_node(node: &str) -> PanelError {
+    PanelError::new(404, format!("nodes \"{node}\" not found"))
+}
+
+/// kube-proxy's configuration with another mode.
+fn with_mode(config: &str, mode: ProxyMode) -> String {
+    let is_mode = |line: &&str| line.starts_with("mode:");
+    let rest = config.lines().filter(|line| !is_mode(line)).map(str::to_owned);
+    let line = format!("mode: {mode}");
+    if config.lines().any(|known| known == line) {
+        return config.to_owned();
+    }
+    rest.chain([line]).map(|line| line + "\n").collect()
 }
 
 /// The objects of a document: itself, or the items of a List.

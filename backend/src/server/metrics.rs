@@ -16,6 +16,8 @@ use vipscope_shared::model::{Freshness, Kind};
 
 use super::AppState;
 use super::problem::Problem;
+use super::traffic::Traffic;
+use crate::cluster::Feed;
 
 /// The server's own figures. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct Metrics {
     objects: Family<KindLabel, Gauge>,
     live: Family<KindLabel, Gauge>,
     faults: Gauge,
+    nodes: NodeMetrics,
+    edges: Gauge,
     /// Streams that were told to take a new snapshot.
     pub resyncs: Counter,
 }
@@ -33,6 +37,59 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NodeLabel {
+    node: String,
+}
+
+/// How the service proxies of nodes stand, as `api/v1/nodes` has it.
+#[derive(Debug, Clone, Default)]
+struct NodeMetrics {
+    last_sync: Family<NodeLabel, Gauge<f64, AtomicU64>>,
+    lag: Family<NodeLabel, Gauge<f64, AtomicU64>>,
+    drift: Family<NodeLabel, Gauge>,
+    connections: Family<NodeLabel, Gauge>,
+    syncs: Family<NodeLabel, Counter>,
+}
+
+impl NodeMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let last = "When the node's rules were last written, in seconds since the epoch";
+        registry.register("node_last_sync_timestamp_seconds", last, self.last_sync.clone());
+        let lag = "For how long a change has been waiting that the node's rules do not show";
+        registry.register("node_lag_seconds", lag, self.lag.clone());
+        let drift = "Lines in which the node's rules differ from those that are expected";
+        registry.register("node_drift_lines", drift, self.drift.clone());
+        registry.register("node_connections", "Connections open through the node", self.connections.clone());
+        registry.register("node_syncs", "How often the node's rules were written", self.syncs.clone());
+    }
+
+    /// Only of the nodes that can be read now.
+    async fn set(&self, traffic: &Traffic, feed: &Feed) {
+        let NodeMetrics { last_sync, lag, drift, connections, syncs } = self;
+        last_sync.clear();
+        lag.clear();
+        drift.clear();
+        connections.clear();
+        syncs.clear();
+        for status in traffic.nodes(feed).await.iter().filter(|status| status.trouble.is_none()) {
+            let label = NodeLabel { node: status.node.to_string() };
+            if let Some(time) = status.last_sync {
+                last_sync.get_or_create(&label).set(time.as_millisecond() as f64 / 1000.0);
+            }
+            lag.get_or_create(&label).set(status.lag_ms as f64 / 1000.0);
+            drift.get_or_create(&label).set(i64::try_from(status.drift_count).unwrap_or(i64::MAX));
+            connections.get_or_create(&label).set(i64::try_from(status.connections).unwrap_or(i64::MAX));
+        }
+        for plane in traffic.fleet().map(|fleet| fleet.planes()).unwrap_or_default() {
+            if let Ok(status) = plane.status().await {
+                let label = NodeLabel { node: plane.node().to_string() };
+                syncs.get_or_create(&label).inc_by(status.syncs);
+            }
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -50,7 +107,11 @@ impl Default for Metrics {
             "Objects that could not be read, or not wholly",
             faults.clone(),
         );
-        Metrics { registry: Arc::new(registry), clients, revision, objects, live, faults, resyncs }
+        let (nodes, edges) = (NodeMetrics::default(), Gauge::default());
+        nodes.register(&mut registry);
+        registry.register("traffic_edges", "Edges that have carried traffic lately", edges.clone());
+        let registry = Arc::new(registry);
+        Metrics { registry, clients, revision, objects, live, faults, nodes, edges, resyncs }
     }
 }
 
@@ -72,6 +133,8 @@ impl Drop for Open {
 
 pub async fn scrape(State(state): State<AppState>) -> Result<Response, Problem> {
     let metrics = &state.metrics;
+    metrics.nodes.set(&state.traffic, &state.feed).await;
+    metrics.edges.set(i64::try_from(state.traffic.edge_count()).unwrap_or(i64::MAX));
     state.feed.read(|snapshot| {
         let cluster = &snapshot.state;
         metrics.revision.set(snapshot.revision.number);

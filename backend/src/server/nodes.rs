@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -17,7 +18,9 @@ use vipscope_shared::proxy::{self, drift, userspace};
 use vipscope_shared::traffic::{DriftLine, NodeStatus, NodesResponse};
 
 use super::AppState;
-use crate::agent::{Dataplane, Fleet, NodeRuleset, ProxyStatus};
+use super::problem::Problem;
+use super::traffic::Traffic;
+use crate::agent::{Dataplane, DataplaneError, FamilyRules, Fleet, NodeRuleset, ProxyStatus};
 use crate::cluster::Feed;
 
 /// Lines of drift that are told; all are counted.
@@ -29,6 +32,15 @@ pub async fn get(State(state): State<AppState>) -> Response {
     let nodes = state.traffic.nodes(&state.feed).await;
     let response = NodesResponse { time: Timestamp::now(), nodes };
     ([(CACHE_CONTROL, "no-store")], Json(response)).into_response()
+}
+
+/// The rules that a node has, if it can be read.
+pub async fn ruleset(traffic: &Traffic, node: &str) -> Result<NodeRuleset, Problem> {
+    let planes = traffic.fleet().map(|fleet| fleet.planes()).unwrap_or_default();
+    let plane = planes.into_iter().find(|plane| &**plane.node() == node).ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, format!("the rules of node {node} are not read here"))
+    })?;
+    plane.rules().await.map_err(|error| Problem::new(StatusCode::BAD_GATEWAY, error.to_string()))
 }
 
 /// What was compared with what, and what came of it.
@@ -110,7 +122,7 @@ impl Memory {
         plane: &dyn Dataplane,
         feed: &Feed,
         asked: Asked,
-    ) -> Result<Arc<Vec<DriftLine>>, crate::agent::DataplaneError> {
+    ) -> Result<Arc<Vec<DriftLine>>, DataplaneError> {
         let (version, revision) = (plane.status().await?.rules_version, feed.revision());
         let known = self.compared.get(plane.node());
         let rests = asked == Asked::No && self.rests_until.is_some_and(|until| Instant::now() < until);
@@ -146,7 +158,7 @@ fn unknown() -> ProxyStatus {
 fn compare(snapshot: &Snapshot, node: &str, actual: &NodeRuleset) -> Vec<DriftLine> {
     let state = &snapshot.state;
     let mode = state.proxy_settings(node).mode;
-    let of_family = |one: &crate::agent::FamilyRules| {
+    let of_family = |one: &FamilyRules| {
         let Ok(node) = proxy::find_node(state, node, one.family) else { return Vec::new() };
         let sockets = match mode {
             ProxyMode::Userspace => userspace::sockets(state, one.family),

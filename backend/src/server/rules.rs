@@ -1,4 +1,5 @@
-//! `GET api/v1/rules/{node}?mode&family&service`: what kube-proxy programs there, `predicted` from the newest state.
+//! `GET api/v1/rules/{node}?basis&mode&family&service`: what kube-proxy programs there, `predicted` from the newest state, or
+//! with `basis=observed` the rules that the node has.
 //!
 //! As text (the input of iptables-restore or nft; of ipvs mode, the recorded form with all its parts), or as JSON for who
 //! accepts that. With `service=NAMESPACE/NAME` only what concerns that Service.
@@ -10,9 +11,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use vipscope_shared::model::{ClusterState, IpFamily, Key, ProxyMode};
-use vipscope_shared::proxy::{self, Format, NodeError, Scope};
+use vipscope_shared::predict::Basis;
+use vipscope_shared::proxy::{self, Format, NodeError, Scope, drift};
 
 use super::problem::Problem;
+use super::traffic::Traffic;
+use crate::agent::NodeRuleset;
 use crate::cluster::Feed;
 
 #[derive(Debug, Deserialize)]
@@ -21,10 +25,12 @@ pub struct Params {
     mode: Option<String>,
     family: Option<String>,
     service: Option<String>,
+    basis: Option<Basis>,
 }
 
 pub async fn get(
     State(feed): State<Feed>,
+    State(traffic): State<Traffic>,
     Path(node): Path<String>,
     params: Result<Query<Params>, QueryRejection>,
     headers: HeaderMap,
@@ -32,8 +38,16 @@ pub async fn get(
     let Query(params) = params.map_err(|rejection| bad_request(rejection.body_text()))?;
     let wanted = Wanted::parse(params)?;
     let (format, content_type) = representation(&headers);
+    let observed = match wanted.basis {
+        Basis::Predicted => None,
+        Basis::Observed => Some(super::nodes::ruleset(&traffic, &node).await?),
+    };
     // A large node's rules take a while: not on the thread that carries the streams.
-    let made = tokio::task::spawn_blocking(move || wanted.print(&feed.snapshot().state, &node, format)).await;
+    let print = move || match observed {
+        None => wanted.print(&feed.snapshot().state, &node, format),
+        Some(ruleset) => wanted.print_observed(&feed.snapshot().state, &node, ruleset, format),
+    };
+    let made = tokio::task::spawn_blocking(print).await;
     let text = made.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
     let headers = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-cache"), (VARY, "accept")];
     Ok((headers, text).into_response())
@@ -64,6 +78,7 @@ struct Wanted {
     mode: Option<ProxyMode>,
     family: IpFamily,
     service: Option<Key>,
+    basis: Basis,
 }
 
 impl Wanted {
@@ -85,6 +100,7 @@ impl Wanted {
             mode: mode.transpose()?,
             family: found.ok_or_else(wrong)?,
             service: service.transpose()?,
+            basis: params.basis.unwrap_or(Basis::Predicted),
         })
     }
 
@@ -103,6 +119,28 @@ impl Wanted {
         let scope = self.service.as_ref().map_or(Scope::All, Scope::Service);
         let mode = self.mode.unwrap_or_else(|| state.proxy_settings(node).mode);
         let rules = proxy::generate_for(state, found, self.family, mode, scope);
+        rules.print(format).map_err(|error| bad_request(error.to_string()))
+    }
+
+    /// The rules that the node has; a Service that is gone may have some still.
+    fn print_observed(
+        &self,
+        state: &ClusterState,
+        node: &str,
+        ruleset: NodeRuleset,
+        format: Format,
+    ) -> Result<String, Problem> {
+        if self.mode.is_some_and(|mode| mode != ruleset.mode) {
+            let detail = format!("parameter `mode`: the rules of node {node} are in mode {}", ruleset.mode);
+            return Err(bad_request(detail));
+        }
+        let family = self.family;
+        let found = ruleset.families.into_iter().find(|one| one.family == family);
+        let none = || bad_request(NodeError::NoFamily { node: node.into(), family }.to_string());
+        let mut rules = found.ok_or_else(none)?.rules;
+        if let Some(service) = &self.service {
+            rules = drift::rules_of(rules, &drift::Namer::new(state), service);
+        }
         rules.print(format).map_err(|error| bad_request(error.to_string()))
     }
 }

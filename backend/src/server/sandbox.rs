@@ -7,6 +7,9 @@
 //! | `POST scale` | `{"namespace","name","replicas"}`, a Deployment | 204 |
 //! | `POST pod` | `{"namespace","name","state":"unready\|crash\|heal\|delete"}` | 204 |
 //! | `POST node` | `{"name","state":"fail\|heal\|cordon\|uncordon\|drain"}` | 204 |
+//! | `GET nodes/{node}/faults` | | `[{"fault":"sync-stopped"}]`: what is switched on |
+//! | `POST nodes/{node}/faults` | the whole list that is to be on | 204 |
+//! | `POST nodes/{node}/mode` | `{"mode":"userspace\|iptables\|nftables\|ipvs"}` | 204 |
 //! | `POST reset` | | 204 |
 //!
 //! With another source all of them are 404.
@@ -14,13 +17,14 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use vipscope_shared::model::Key;
+use vipscope_shared::model::{Key, ProxyMode};
+use vipscope_shared::traffic::NodeFault;
 
 use super::AppState;
 use super::problem::Problem;
@@ -55,6 +59,8 @@ pub fn routes() -> Router<AppState> {
         .route("/scale", post(scale))
         .route("/pod", post(pod))
         .route("/node", post(node))
+        .route("/nodes/{node}/faults", get(faults).post(set_faults))
+        .route("/nodes/{node}/mode", post(set_mode))
         .route("/reset", post(reset))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
 }
@@ -145,6 +151,37 @@ async fn node(
     let sandbox = panel.sandbox()?;
     let body = read(body)?;
     sandbox.set_node(&body.name, body.state)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn faults(
+    State(panel): State<Panel>,
+    Path(node): Path<String>,
+) -> Result<Json<Vec<NodeFault>>, Problem> {
+    Ok(Json(panel.sandbox()?.faults(&node)?))
+}
+
+async fn set_faults(
+    State(panel): State<Panel>,
+    Path(node): Path<String>,
+    body: Result<Json<Vec<NodeFault>>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    panel.sandbox()?.set_faults(&node, read(body)?)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mode {
+    mode: ProxyMode,
+}
+
+async fn set_mode(
+    State(panel): State<Panel>,
+    Path(node): Path<String>,
+    body: Result<Json<Mode>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    panel.sandbox()?.set_proxy_mode(&node, read(body)?.mode)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,6 +1,7 @@
-//! `POST api/v1/trace`: where a connection goes, `predicted` from the newest state.
+//! `POST api/v1/trace`: where a connection goes, `predicted` from the newest state, or `observed`: by the rules that the node has.
 //!
-//! Body: `{"node","from","to"}`, and if need be `"mode"` and `"protocol"`, written as on the command line. Answer:
+//! Body: `{"node","from","to"}`, and if need be `"mode"` and `"protocol"`, written as on the command line, and
+//! `"basis":"observed"`; such answers say in `differences` what is predicted otherwise. Answer:
 //! `{"answers":[…]}`, one for each address and port that the destination stands for, or `{"resolution":…}` for a Service
 //! without a VIP.
 
@@ -12,10 +13,12 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use vipscope_shared::predict::names::NameError;
-use vipscope_shared::predict::{self, Answer, AskError, Question, Reply, Resolution};
+use vipscope_shared::predict::{self, Answer, AskError, Basis, Observed, Question, Reply, Resolution};
 use vipscope_shared::proxy::NodeError;
 
 use super::problem::Problem;
+use super::traffic::Traffic;
+use crate::agent::{FamilyRules, NodeRuleset};
 use crate::cluster::Feed;
 
 #[derive(Debug, Deserialize)]
@@ -26,6 +29,7 @@ pub struct Body {
     to: String,
     mode: Option<String>,
     protocol: Option<String>,
+    basis: Option<Basis>,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,12 +37,15 @@ struct Answers {
     answers: Vec<Answer>,
 }
 
-pub async fn post(State(feed): State<Feed>, body: Result<Json<Body>, JsonRejection>) -> Response {
-    let asked = body.map_err(|error| bad(format!("body: {}", error.body_text())));
-    let replied = asked.and_then(|Json(body)| question(body)).and_then(|question| {
-        let state = feed.snapshot().state;
-        predict::ask(&state, &question).map_err(problem)
-    });
+pub async fn post(
+    State(feed): State<Feed>,
+    State(traffic): State<Traffic>,
+    body: Result<Json<Body>, JsonRejection>,
+) -> Response {
+    let replied = match body {
+        Ok(Json(body)) => reply(&feed, &traffic, body).await,
+        Err(error) => Err(bad(format!("body: {}", error.body_text()))),
+    };
     match replied {
         Ok(Reply::Answers(answers)) => {
             ([(CACHE_CONTROL, "no-store")], Json(Answers { answers })).into_response()
@@ -48,6 +55,23 @@ pub async fn post(State(feed): State<Feed>, body: Result<Json<Body>, JsonRejecti
         }
         Err(problem) => problem.into_response(),
     }
+}
+
+async fn reply(feed: &Feed, traffic: &Traffic, body: Body) -> Result<Reply, Problem> {
+    let basis = body.basis;
+    let question = question(body)?;
+    if basis != Some(Basis::Observed) {
+        return predict::ask(&feed.snapshot().state, &question).map_err(problem);
+    }
+    let NodeRuleset { mode, families, .. } = super::nodes::ruleset(traffic, &question.node).await?;
+    if question.mode.is_some_and(|wanted| wanted != mode) {
+        return Err(bad(format!("field `mode`: the rules of node {} are in mode {mode}", question.node)));
+    }
+    let observed = families.into_iter().map(|one| {
+        let FamilyRules { family, rules, sockets, .. } = one;
+        Observed { family, rules, sockets }
+    });
+    predict::ask_observed(&feed.snapshot().state, &question, &observed.collect::<Vec<_>>()).map_err(problem)
 }
 
 fn question(body: Body) -> Result<Question, Problem> {

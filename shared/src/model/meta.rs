@@ -230,3 +230,45 @@ pub(crate) fn str_is_empty(text: &Text) -> bool {
 pub(crate) fn is_false(value: &bool) -> bool {
     !*value
 }
+
+/// Keys as text `namespace/name`, for `#[serde(with = …)]`: how public JSON names objects.
+pub mod key_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::Key;
+
+    pub fn serialize<S: Serializer>(key: &Key, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(key)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Key, D::Error> {
+        let text = String::deserialize(input)?;
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                Ok(Key::new(namespace, name))
+            }
+            _ => Err(D::Error::custom(format!("`{text}` is not NAMESPACE/NAME"))),
+        }
+    }
+
+    /// The same, or nothing.
+    pub mod option {
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        use super::Key;
+
+        #[derive(Deserialize)]
+        struct Text(#[serde(with = "super")] Key);
+
+        pub fn serialize<S: Serializer>(key: &Option<Key>, out: S) -> Result<S::Ok, S::Error> {
+            match key {
+                Some(key) => super::serialize(key, out),
+                None => out.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Key>, D::Error> {
+            Ok(Option::<Text>::deserialize(input)?.map(|text| text.0))
+        }
+    }
+}

@@ -1,18 +1,19 @@
 //! A trace in words and as JSON: what people, scripts and the dashboard read.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use super::Predictor;
-use crate::model::{ClusterState, IpFamily, Key, Protocol, ProxyMode, Text};
+use crate::model::{ClusterState, IpFamily, Key, Protocol, ProxyMode, Text, key_text};
 use crate::netfilter::iptables::TableName;
 use crate::netfilter::nft::{Hook, Key as MapKey};
 use crate::proxy::ports::PortInfo;
 use crate::proxy::reading::{self, LineId};
 use crate::trace::{
-    Conditions, Effect, ElementRef, Origin, Outcome, Packet, Place, RuleRef, Step, Trace, Verdict,
+    Conditions, Effect, ElementRef, Fraction, Origin, Outcome, Packet, Place, RuleRef, Step, Trace, Verdict,
 };
 
 /// What an answer rests on.
@@ -40,6 +41,10 @@ pub struct Answer {
     #[serde(skip)]
     pub claim: Option<Claim>,
     pub outcomes: Vec<OutcomeView>,
+    /// In what the node's own rules do otherwise than the predicted ones, in words; empty if they do the same, and if the
+    /// answer is a prediction.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// A port of a Service.
@@ -71,7 +76,7 @@ pub struct OutcomeView {
     /// Where the packet goes in the end.
     pub destination: SocketAddr,
     /// The pod behind the destination, as `namespace/name`, if one is known.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text::option")]
     pub pod: Option<Key>,
     pub masquerade: bool,
     /// State outside the rules on which it depends.
@@ -170,27 +175,6 @@ impl StepKind {
     }
 }
 
-mod key_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::model::Key;
-
-    pub fn serialize<S: Serializer>(key: &Option<Key>, out: S) -> Result<S::Ok, S::Error> {
-        match key {
-            Some(key) => out.collect_str(key),
-            None => out.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Key>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(input)? else { return Ok(None) };
-        let (namespace, name) = text
-            .split_once('/')
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is not NAMESPACE/NAME")))?;
-        Ok(Some(Key::new(namespace, name)))
-    }
-}
-
 mod lower_protocol {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -203,6 +187,56 @@ mod lower_protocol {
     pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Protocol, D::Error> {
         let text = String::deserialize(input)?;
         text.parse().map_err(|()| D::Error::custom(format!("`{text}` is not tcp, udp or sctp")))
+    }
+}
+
+impl Answer {
+    /// In what this answer, of rules that a node has, is another than what was predicted.
+    pub fn differences_from(&self, predicted: &Answer) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.mode != predicted.mode {
+            words.push(format!(
+                "the node's rules are in mode {}, where mode {} is expected",
+                self.mode, predicted.mode
+            ));
+        }
+        let shares = |answer: &Answer| {
+            let mut shares: BTreeMap<String, Option<Fraction>> = BTreeMap::new();
+            for outcome in &answer.outcomes {
+                let [numerator, denominator] = outcome.fraction;
+                let share = shares.entry(outcome.end()).or_insert(Some(Fraction::ZERO));
+                *share = share.and_then(|share| share.plus(Fraction::new(numerator, denominator)?));
+            }
+            shares
+        };
+        let (ours, theirs) = (shares(self), shares(predicted));
+        for end in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+            let (ours, theirs) = (ours.get(end), theirs.get(end));
+            if ours == theirs {
+                continue;
+            }
+            let text = |share: Option<&Option<Fraction>>| match share {
+                None => "never".to_owned(),
+                Some(Some(share)) => share.to_string(),
+                Some(None) => "a share without an exact form".to_owned(),
+            };
+            words.push(format!("{end}: {} by the node's rules, {} as predicted", text(ours), text(theirs)));
+        }
+        words
+    }
+}
+
+impl OutcomeView {
+    /// What becomes of the packet, in a word.
+    fn end(&self) -> String {
+        match self.verdict {
+            Verdict::Deliver => format!("sent to {}", self.destination),
+            Verdict::Accept => "taken by the node".to_owned(),
+            Verdict::Drop => "dropped".to_owned(),
+            Verdict::Reject => "refused".to_owned(),
+            Verdict::NoMatch => "not rewritten".to_owned(),
+            Verdict::Unknown => "unknown".to_owned(),
+        }
     }
 }
 
@@ -232,6 +266,7 @@ impl Predictor {
                 .iter()
                 .map(|outcome| self.outcome_view(state, packet, claim, &trace, outcome))
                 .collect(),
+            differences: Vec::new(),
         }
     }
 

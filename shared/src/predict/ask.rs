@@ -1,14 +1,18 @@
 //! One question in names, all its answers: what the command line, the HTTP interface and the dashboard ask.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::names::{Destination, NameError, Resolved, Source, Target};
 use super::{Answer, Predictor};
-use crate::model::{ClusterState, IpFamily, Keyed, Protocol, ProxyMode, Text};
-use crate::proxy::{NodeError, find_node};
+use crate::model::{ClusterState, IpFamily, Keyed, Node, Protocol, ProxyMode, Text};
+use crate::proxy::node::NodeContext;
+use crate::proxy::ports::port_infos;
+use crate::proxy::{NodeError, Rules, find_node, userspace};
+use crate::trace::Packet;
 
 /// What becomes of a connection from here to there, as seen by the rules of a node?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +73,56 @@ impl Resolution {
     }
 }
 
+/// Rules of one family that a node really has.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    pub family: IpFamily,
+    pub rules: Rules,
+    /// Of the userspace proxy.
+    pub sockets: Vec<userspace::ProxySocket>,
+}
+
 /// Asks the rules that kube-proxy should have.
 pub fn ask(state: &ClusterState, question: &Question) -> Result<Reply, AskError> {
+    ask_each(state, question, |node, packet, mode| {
+        let family = IpFamily::of(packet.destination);
+        Predictor::for_packet(state, node, family, mode, packet).answer(state, packet)
+    })
+}
+
+/// Asks the rules that the node has, and says in what their answers are others than those of the rules that it should have.
+/// The question's own mode plays no part: rules have one.
+pub fn ask_observed(
+    state: &ClusterState,
+    question: &Question,
+    observed: &[Observed],
+) -> Result<Reply, AskError> {
+    let mut made: Vec<Predictor> = Vec::new();
+    let expected = Question { mode: None, ..question.clone() };
+    ask_each(state, &expected, |node, packet, mode| {
+        let family = IpFamily::of(packet.destination);
+        let predicted = || Predictor::for_packet(state, node, family, mode, packet).answer(state, packet);
+        if !made.iter().any(|known| known.context.family == family)
+            && let Some(Observed { rules, sockets, .. }) = observed.iter().find(|one| one.family == family)
+        {
+            let context = NodeContext::new(state, node, family, rules.mode());
+            let ports = port_infos(state, family);
+            made.push(Predictor::with_rules(context, rules.clone(), sockets.clone(), ports));
+        }
+        let Some(predictor) = made.iter().find(|known| known.context.family == family) else {
+            return predicted();
+        };
+        let mut answer = predictor.answer(state, packet);
+        answer.differences = answer.differences_from(&predicted());
+        answer
+    })
+}
+
+fn ask_each(
+    state: &ClusterState,
+    question: &Question,
+    mut answer: impl FnMut(&Arc<Node>, &Packet, ProxyMode) -> Answer,
+) -> Result<Reply, AskError> {
     let Question { node, mode, from, to, protocol } = question;
     let known = state.node(node).ok_or_else(|| match find_node(state, node, IpFamily::IPv4) {
         Err(error) => error,
@@ -93,8 +145,7 @@ pub fn ask(state: &ClusterState, question: &Question) -> Result<Reply, AskError>
     let mut answers = Vec::new();
     for target in possible(state, from, to, node, targets)? {
         let packet = from.packet(state, known, &target)?;
-        let predictor = Predictor::for_packet(state, known, IpFamily::of(target.to.ip()), mode, &packet);
-        answers.push(predictor.answer(state, &packet));
+        answers.push(answer(known, &packet, mode));
     }
     Ok(Reply::Answers(answers))
 }

@@ -19,7 +19,7 @@ use crate::proxy::{self, Rules, userspace};
 use crate::trace::{HostView, Origin, Packet, PodLink, Program, ProxySocket, Trace};
 
 pub use answer::{Answer, Basis, Claim, OutcomeView, PacketView, StepKind, StepView};
-pub use ask::{AskError, Question, Reply, Resolution, ask};
+pub use ask::{AskError, Observed, Question, Reply, Resolution, ask, ask_observed};
 
 /// Rules of one node, one family and one mode, ready to be asked.
 #[derive(Debug, Clone)]

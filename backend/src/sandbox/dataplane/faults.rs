@@ -7,6 +7,49 @@ use std::sync::Arc;
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::model::{ClusterState, Endpoint, EndpointAddress, IpFamily, Key};
 use vipscope_shared::proxy::{Rules, drift};
+use vipscope_shared::traffic::NodeFault;
+
+/// Faults of one node at a time.
+const MOST_FAULTS: usize = 32;
+/// The slowest sync, in milliseconds.
+const SLOWEST: u64 = 600_000;
+
+/// Why faults are not switched on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FaultRefused {
+    #[error("the node is not there")]
+    NoNode,
+    #[error("a node has at most {MOST_FAULTS} faults")]
+    TooMany,
+    #[error("a sync takes at most {SLOWEST} milliseconds")]
+    TooSlow,
+    #[error("Service {0} is not there")]
+    NoService(Key),
+    #[error("Service {0} has no endpoint that could have stayed behind")]
+    NoEndpoint(Key),
+}
+
+/// Whether these can be faults of a node.
+pub fn check(state: &ClusterState, faults: &[NodeFault]) -> Result<(), FaultRefused> {
+    if faults.len() > MOST_FAULTS {
+        return Err(FaultRefused::TooMany);
+    }
+    let known = |key: &Key| match state.services().contains(key) {
+        true => Ok(()),
+        false => Err(FaultRefused::NoService(key.clone())),
+    };
+    faults.iter().try_for_each(|fault| match fault {
+        NodeFault::SyncStopped => Ok(()),
+        NodeFault::SlowSync { milliseconds } if *milliseconds > SLOWEST => Err(FaultRefused::TooSlow),
+        NodeFault::SlowSync { .. } => Ok(()),
+        NodeFault::RuleDeleted { service } => known(service),
+        NodeFault::StaleEndpoint { service } => {
+            known(service)?;
+            let any = state.slices_of(service).any(|slice| !slice.endpoints.is_empty());
+            if any { Ok(()) } else { Err(FaultRefused::NoEndpoint(service.clone())) }
+        }
+    })
+}
 
 /// The state as a proxy sees it that has missed how an endpoint went: one more, at an address that no pod has. It is where
 /// this node would use it: like the endpoint that the node itself prefers.

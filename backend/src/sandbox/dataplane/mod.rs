@@ -27,6 +27,7 @@ use crate::agent::{
 };
 
 pub use callers::{CALLS_ANNOTATION, OUTSIDE_ANNOTATION};
+pub use faults::FaultRefused;
 pub use plane::Cadence;
 pub use world::World;
 

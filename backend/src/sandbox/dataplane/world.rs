@@ -20,10 +20,12 @@ use vipscope_shared::model::{
 use vipscope_shared::predict::origin_of;
 use vipscope_shared::proxy::incremental::{SharedPorts, Touched};
 use vipscope_shared::trace::{Origin, Packet};
+use vipscope_shared::traffic::NodeFault;
 
 use super::callers::{
     CALLS_ANNOTATION, Call, Callers, Due, OUTSIDE_ANNOTATION, OUTSIDE_RATE, Who, parse_calls, rate_of,
 };
+use super::faults::{self, FaultRefused};
 use super::plane::{Cadence, Plane};
 use crate::agent::ProxyStatus;
 use crate::sandbox::chance::Chance;
@@ -78,14 +80,6 @@ impl World {
         }
     }
 
-    pub fn now(&self) -> u64 {
-        self.now
-    }
-
-    pub fn state(&self) -> &ClusterState {
-        &self.state
-    }
-
     /// The wall's time at a time of this world.
     pub fn time(&self, at: u64) -> Timestamp {
         self.start.checked_add(Duration::from_millis(at)).unwrap_or(self.start)
@@ -101,6 +95,14 @@ impl World {
 
     pub fn status(&self, node: &str) -> Option<ProxyStatus> {
         Some(self.planes.get(node)?.status(self.now))
+    }
+
+    /// Switches exactly these faults of a node on.
+    pub fn set_faults(&mut self, node: &str, faults: Vec<NodeFault>) -> Result<(), FaultRefused> {
+        let plane = self.planes.get_mut(node).ok_or(FaultRefused::NoNode)?;
+        faults::check(&self.state, &faults)?;
+        plane.set_faults(faults, self.now);
+        Ok(())
     }
 
     /// Only these are there.
