@@ -6,7 +6,9 @@ use futures::future::{Either, select};
 use gloo_net::http::Request;
 use gloo_net::websocket::{Message, futures::WebSocket};
 use gloo_timers::future::TimeoutFuture;
+use serde::{Deserialize, Serialize};
 use vipscope_shared::model::ProxyMode;
+use vipscope_shared::predict::{Answer, Basis};
 use vipscope_shared::traffic::{NodeFault, TrafficMessage};
 
 use super::sandbox::accepted;
@@ -91,4 +93,34 @@ pub async fn set_mode(node: &str, mode: ProxyMode) -> Result<(), String> {
 
 fn node_route(node: &str, what: &str) -> String {
     format!("api/v1/sandbox/nodes/{}/{what}", String::from(js_sys::encode_uri_component(node)))
+}
+
+/// A packet, asked of the rules that a node has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActualTrace {
+    node: String,
+    from: String,
+    to: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<String>,
+    basis: Basis,
+}
+
+impl ActualTrace {
+    pub fn new(node: String, from: String, to: String, protocol: Option<String>) -> ActualTrace {
+        ActualTrace { node, from, to, protocol, basis: Basis::Observed }
+    }
+}
+
+/// What the node's own rules make of a packet: one answer for each address and port of the destination.
+pub async fn trace_actual(trace: &ActualTrace) -> Result<Vec<Answer>, String> {
+    #[derive(Deserialize)]
+    struct Answers {
+        #[serde(default)]
+        answers: Vec<Answer>,
+    }
+    let request = Request::post("api/v1/trace").json(trace).map_err(|error| error.to_string())?;
+    let response = accepted(request.send().await.map_err(|error| error.to_string())?).await?;
+    let answers: Answers = response.json().await.map_err(|error| error.to_string())?;
+    Ok(answers.answers)
 }

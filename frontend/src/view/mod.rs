@@ -20,6 +20,7 @@ mod trace_actions;
 mod trace_bar;
 mod trace_end;
 mod trace_modes;
+mod trace_observed;
 mod trace_panel;
 mod trace_run;
 mod traffic;
