@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::api;
 use crate::view::{
     FindingsRun, Footer, Inspector, KeysHelp, OpenFile, Opening, Rail, Shell, Stage, TopBar, TraceRun,
-    WhatIf, bind_keys,
+    TrafficRun, WhatIf, bind_keys,
 };
 use crate::view_state::Chrome;
 
@@ -19,9 +19,12 @@ pub fn App() -> impl IntoView {
     provide_context(Opening::new());
     let whatif = WhatIf::start(shell);
     provide_context(whatif);
+    let traffic = TrafficRun::start(shell);
+    provide_context(traffic);
     api::start(shell.store);
+    api::traffic::start(shell.store, traffic.live);
     api::watch_wakeups(shell.store);
-    bind_keys(shell, whatif);
+    bind_keys(shell, whatif, traffic);
     let kiosk = move || shell.chrome.get() == Chrome::Kiosk;
     let full = move || !kiosk();
     view! {

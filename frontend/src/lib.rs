@@ -16,6 +16,7 @@ pub mod open_file;
 pub mod search;
 pub mod store;
 pub mod tracing;
+pub mod traffic;
 pub mod ui;
 pub mod view;
 pub mod view_state;

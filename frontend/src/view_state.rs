@@ -96,6 +96,16 @@ pub enum Chrome {
     Kiosk,
 }
 
+/// What rules and traces rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RulesBasis {
+    /// What kube-proxy should have programmed.
+    #[default]
+    Predicted,
+    /// `basis=observed`: what the node has, where it can be read.
+    Observed,
+}
+
 /// How a trace is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Telling {
@@ -185,6 +195,7 @@ pub struct ViewState {
     pub tab: Option<Tab>,
     /// On which node, in which mode and family rules are shown.
     pub rules: Wanted,
+    pub basis: RulesBasis,
     pub trace: Option<Traced>,
     /// Which findings are listed.
     pub findings: Filter,
@@ -234,6 +245,7 @@ impl ViewState {
             "mode" => self.rules.mode = value().parse().ok(),
             "family" => self.rules.family = named(&IpFamily::BOTH, family_name, &value()),
             "whatif" => self.whatif = link_to(&value()),
+            "basis" if raw == "observed" => self.basis = RulesBasis::Observed,
             "q" => self.query = value(),
             _ => {}
         }
@@ -253,6 +265,9 @@ impl ViewState {
         pairs.extend(self.rules.node.as_ref().map(|node| ("node", encode(node))));
         pairs.extend(self.rules.mode.map(|mode: ProxyMode| ("mode", mode.as_str().to_owned())));
         pairs.extend(self.rules.family.map(|family| ("family", family_name(family).to_owned())));
+        if self.basis == RulesBasis::Observed {
+            pairs.push(("basis", "observed".to_owned()));
+        }
         if let Some(trace) = &self.trace {
             trace.print(&mut pairs);
         }

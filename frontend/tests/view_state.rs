@@ -4,7 +4,7 @@ use vipscope_frontend::asked::Asked;
 use vipscope_frontend::canvas::Theme;
 use vipscope_frontend::compare::{Comparison, Settings, Switch};
 use vipscope_frontend::findings::{Filter, Suppressed};
-use vipscope_frontend::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState};
+use vipscope_frontend::view_state::{Chrome, RulesBasis, Screen, Tab, Telling, Traced, ViewState};
 use vipscope_shared::diagnose::Severity;
 use vipscope_shared::model::{IpFamily, Key, Protocol, ProxyMode};
 use vipscope_shared::predict::names::{Destination, Source};
@@ -28,6 +28,7 @@ fn example() -> ViewState {
             mode: Some(ProxyMode::Ipvs),
             family: Some(IpFamily::IPv6),
         },
+        basis: RulesBasis::Observed,
         trace: Some(Traced {
             protocol: Some(Protocol::Udp),
             node: Some("node b".into()),

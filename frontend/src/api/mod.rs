@@ -5,6 +5,7 @@
 
 mod connection;
 pub mod sandbox;
+pub mod traffic;
 
 use futures::StreamExt;
 use futures::future::{Either, abortable, select};
@@ -102,11 +103,14 @@ async fn fetch_snapshot() -> Result<SnapshotResponse, String> {
     }
 }
 
-/// The stream's URL is relative to the document's base, as everything is.
 fn open_stream(after: &Revision) -> Result<WebSocket, String> {
+    open_socket(&format!("api/v1/stream?after={after}"))
+}
+
+/// The URL is relative to the document's base, as everything is.
+fn open_socket(path: &str) -> Result<WebSocket, String> {
     let base = leptos::prelude::document().base_uri().ok().flatten().unwrap_or_default();
-    let url = web_sys::Url::new_with_base(&format!("api/v1/stream?after={after}"), &base)
-        .map_err(|_| format!("{base} is no base for URLs"))?;
+    let url = web_sys::Url::new_with_base(path, &base).map_err(|_| format!("{base} is no base for URLs"))?;
     url.set_protocol(if url.protocol() == "https:" { "wss:" } else { "ws:" });
     WebSocket::open(&url.href()).map_err(|error| error.to_string())
 }

@@ -93,7 +93,7 @@ pub async fn act(deed: &Deed) -> Result<(), String> {
 }
 
 /// The response, or what the backend says is wrong.
-async fn accepted(response: Response) -> Result<Response, String> {
+pub(super) async fn accepted(response: Response) -> Result<Response, String> {
     if response.ok() {
         return Ok(response);
     }

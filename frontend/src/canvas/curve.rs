@@ -54,6 +54,11 @@ impl Curve {
         (reaches(first).0, reaches(last).1)
     }
 
+    /// From one parameter to another.
+    pub(super) fn part(&self, from: f64, to: f64) -> Curve {
+        self.cut(from, to)
+    }
+
     /// De Casteljau, twice.
     fn cut(&self, from: f64, to: f64) -> Curve {
         let lerp = |a: Point, b: Point, t: f64| Point::new(a.x + (b.x - a.x) * t, a.y + (b.y - a.y) * t);

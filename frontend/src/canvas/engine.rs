@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vipscope_shared::scene::{Camera, Edge, Ghost, Insets, Item, ItemKind, Point, Rect, Scene, Target};
+use vipscope_shared::scene::{
+    Camera, Edge, Ghost, Insets, Item, ItemKind, Lanes, Point, Rect, Scene, Target,
+};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{CanvasRenderingContext2d as Context, HtmlCanvasElement, HtmlElement};
@@ -16,6 +18,7 @@ use super::paint::{self, Brush, Look};
 use super::palette::Palette;
 use super::text::Texts;
 use super::tiles::{self, Tiles};
+use super::traffic::{self, Motion, Stream};
 
 /// How long items glide to a new place, in milliseconds.
 const GLIDE: f64 = 200.0;
@@ -90,7 +93,12 @@ pub(super) struct Engine {
     texts: Texts,
     tiles: Tiles,
     glide: Option<Glide>,
+    traffic: Stream,
     scheduled: bool,
+    /// There is more to draw than marks that have moved on.
+    due: bool,
+    /// When the last frame was drawn.
+    drawn: f64,
     callback: Option<Closure<dyn FnMut(f64)>>,
 }
 
@@ -114,7 +122,10 @@ impl Engine {
             texts: Texts::default(),
             tiles: Tiles::default(),
             glide: None,
+            traffic: Stream::default(),
             scheduled: false,
+            due: false,
+            drawn: 0.0,
             callback: None,
         };
         let engine = Rc::new(RefCell::new(engine));
@@ -174,6 +185,17 @@ impl Engine {
         }
         self.scene = scene;
         self.tiles.invalidate();
+        self.wake();
+    }
+
+    /// Takes the traffic of the scene that is shown.
+    pub(super) fn set_lanes(&mut self, lanes: &Lanes) {
+        self.traffic.take(lanes, &self.scene);
+        self.wake();
+    }
+
+    pub(super) fn set_motion(&mut self, motion: Motion) {
+        self.traffic.set_motion(motion);
         self.wake();
     }
 
@@ -241,16 +263,25 @@ impl Engine {
 
     /// Asks for a frame, if none is due.
     pub(super) fn wake(&mut self) {
+        self.due = true;
+        self.schedule();
+    }
+
+    fn schedule(&mut self) {
         let Some(callback) = self.callback.as_ref().filter(|_| !self.scheduled) else { return };
         let window = web_sys::window();
         let asked = window.map(|window| window.request_animation_frame(callback.as_ref().unchecked_ref()));
         self.scheduled = matches!(asked, Some(Ok(_)));
     }
 
-    fn tick(&mut self, _time: f64) {
+    fn tick(&mut self, time: f64) {
         self.scheduled = false;
-        if self.draw() {
-            self.wake();
+        if self.due || time - self.drawn >= traffic::FRAME {
+            self.drawn = time;
+            self.due = self.draw();
+        }
+        if self.due || self.traffic.is_moving() {
+            self.schedule();
         }
     }
 
@@ -288,6 +319,7 @@ impl Engine {
         self.ctx.set_fill_style_str(&self.palette.bg);
         self.ctx.fill_rect(0.0, 0.0, viewport.w * viewport.dpr, viewport.h * viewport.dpr);
         let more = if self.glide.is_some() { self.draw_gliding(camera, t) } else { self.draw_tiles(camera) };
+        self.draw_traffic(camera, t);
         self.draw_overlay(camera, t);
         let _ = self.ctx.set_transform(viewport.dpr, 0.0, 0.0, viewport.dpr, 0.0, 0.0);
         minimap::draw(&self.ctx, &self.palette, &self.scene, camera, viewport);
@@ -328,6 +360,23 @@ impl Engine {
         let x = self.viewport.w * half - camera.x * scale;
         let y = self.viewport.h * half - camera.y * scale;
         let _ = self.ctx.set_transform(scale, 0.0, 0.0, scale, x, y);
+    }
+
+    /// Lanes and marks, but not while items glide: their places are those of the scene.
+    fn draw_traffic(&mut self, camera: Camera, t: f64) {
+        self.to_world(camera);
+        let world = camera.view(self.viewport.size());
+        let mut texts = std::mem::take(&mut self.texts);
+        let mut traffic = std::mem::take(&mut self.traffic);
+        let mut brush =
+            Brush { ctx: &self.ctx, palette: &self.palette, texts: &mut texts, zoom: camera.zoom };
+        traffic.advance(now());
+        if t >= 1.0 {
+            traffic.draw(&mut brush, world);
+        }
+        traffic.draw_stops(&mut brush, &self.scene, world, &|item| self.place(item, t));
+        self.traffic = traffic;
+        self.texts = texts;
     }
 
     /// What stands out: the hovered item with its neighbours, the selected one, the keyboard's place.

@@ -14,6 +14,7 @@ mod paint;
 mod palette;
 mod text;
 mod tiles;
+mod traffic;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,13 +23,15 @@ use std::sync::Arc;
 use gloo_timers::callback::Timeout;
 use leptos::html;
 use leptos::prelude::*;
-use vipscope_shared::scene::{Camera, Point, Scene, Target};
+use vipscope_shared::scene::{Camera, Lanes, Point, Scene, Target};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{HtmlElement, KeyboardEvent, MouseEvent, PointerEvent, ResizeObserver, WheelEvent};
 
 use engine::Engine;
 use input::{Gesture, Key, Outcome};
+
+pub use traffic::{Motion, width_of};
 
 /// Between two changes of the DOM list, in milliseconds.
 const MIRROR_MS: u32 = 250;
@@ -58,6 +61,14 @@ pub fn zoom_by(camera: RwSignal<Option<Camera>>, factor: f64) {
         // Around the middle, the viewport's size does not matter.
         camera.set(Some(now.zoomed(factor, Point::default(), (0.0, 0.0))));
     }
+}
+
+/// What moves on the map.
+#[derive(Debug, Clone, Copy)]
+pub struct TrafficLayer {
+    /// Of the scene that is shown.
+    pub lanes: Signal<Arc<Lanes>>,
+    pub motion: Signal<Motion>,
 }
 
 /// The signals that the map writes.
@@ -95,6 +106,7 @@ pub fn MapCanvas(
     camera: RwSignal<Option<Camera>>,
     theme: Signal<Theme>,
     paused: Signal<bool>,
+    #[prop(optional)] traffic: Option<TrafficLayer>,
 ) -> impl IntoView {
     let outputs = Outputs {
         on_select,
@@ -120,6 +132,9 @@ pub fn MapCanvas(
         map.update_value(|map| map.engine = engine);
         watch_size(map, outputs, &host);
         follow(map, outputs, scene, selected, theme, paused);
+        if let Some(traffic) = traffic {
+            follow_traffic(map, traffic);
+        }
     });
     on_cleanup(move || {
         let observer = map.try_update_value(|map| {
@@ -240,6 +255,18 @@ fn follow(
     Effect::new(move |_| {
         let still = paused.get() || prefers_reduced_motion();
         with_engine(map, |engine| engine.still = still);
+    });
+}
+
+/// After the scene, so that lanes are of the one that the engine has.
+fn follow_traffic(map: Shared, traffic: TrafficLayer) {
+    Effect::new(move |_| {
+        let lanes = traffic.lanes.get();
+        with_engine(map, |engine| engine.set_lanes(&lanes));
+    });
+    Effect::new(move |_| {
+        let motion = traffic.motion.get();
+        with_engine(map, |engine| engine.set_motion(motion));
     });
 }
 

@@ -22,6 +22,8 @@ pub enum Icon {
     Compare,
     /// Crosshair: point at something.
     Pick,
+    Pause,
+    Play,
 }
 
 impl Icon {
@@ -47,6 +49,8 @@ impl Icon {
             Icon::Flag => "M4 14V2.5M4 3h8.5l-2 3 2 3H4",
             Icon::File => "M2.5 12.5v-9h4l1.5 2h5.5v7zM2.5 7.5h11",
             Icon::Compare => "M2.5 5.5h10M9.8 2.8l2.7 2.7-2.7 2.7M13.5 10.5h-10M6.2 7.8 3.5 10.5l2.7 2.7",
+            Icon::Pause => "M5.5 4v8M10.5 4v8",
+            Icon::Play => "M5 3.5v9l7.5-4.5z",
             Icon::Pick => "M12 8a4 4 0 1 1-8 0 4 4 0 0 1 8 0ZM8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4",
         }
     }

@@ -8,6 +8,6 @@ mod time;
 
 pub use icons::{Icon, IconView, Logo};
 pub use marks::{Mark, MarkView};
-pub use parts::{Copy, Field, Section, ShareBar};
+pub use parts::{Copy, Field, SPARKS, Section, ShareBar, Sparkline, sparkline};
 pub use save::save_text;
 pub use time::{clock_minutes, clock_seconds};

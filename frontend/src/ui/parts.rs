@@ -31,6 +31,31 @@ pub fn ShareBar(part: f64) -> impl IntoView {
     view! { <span class="share" aria-hidden="true"><i style:width=width></i></span> }
 }
 
+/// Values that a sparkline has room for.
+pub const SPARKS: usize = 60;
+
+/// Points of a sparkline, newest at the right end: `x,y` in a box of `width` by `height`, y downwards. A short history is at
+/// the right.
+pub fn sparkline(history: &[f32], width: f64, height: f64) -> String {
+    let most = history.iter().copied().fold(0.0_f32, f32::max).max(f32::MIN_POSITIVE);
+    let step = width / (SPARKS - 1) as f64;
+    let first = SPARKS - history.len().min(SPARKS);
+    let point = |(nth, value): (usize, &f32)| {
+        let y = height - 1.0 - f64::from(*value / most) * (height - 2.0);
+        format!("{:.1},{y:.1}", (first + nth) as f64 * step)
+    };
+    history.iter().enumerate().map(point).collect::<Vec<_>>().join(" ")
+}
+
+/// The course of a value.
+#[component]
+pub fn Sparkline(history: Vec<f32>) -> impl IntoView {
+    let points = sparkline(&history, 60.0, 14.0);
+    view! {
+        <svg class="spark" viewBox="0 0 60 14" preserveAspectRatio="none" aria-hidden="true"><polyline points=points></polyline></svg>
+    }
+}
+
 /// A button that copies `text` and says so for a moment.
 #[component]
 pub fn Copy(text: Callback<(), String>, #[prop(into)] label: String) -> impl IntoView {

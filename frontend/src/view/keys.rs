@@ -7,13 +7,14 @@ use wasm_bindgen::JsCast;
 use super::open_file::{Opening, opening};
 use super::shell::{Shell, shell};
 use super::trace_bar::is_wide;
+use super::traffic_run::TrafficRun;
 use super::whatif::WhatIf;
 use crate::canvas::zoom_by;
 use crate::tracing::End;
 use crate::ui::{Icon, IconView};
 use crate::view_state::Screen;
 
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("/", "Search (also Ctrl+K, ⌘K)"),
     ("t", "Trace a packet: from, to, ⏎"),
     ("w", "What if: edits and what they would do"),
@@ -29,13 +30,14 @@ const KEYS: [(&str, &str); 15] = [
     ("o", "Open a file of objects, in this browser only"),
     ("c", "Compare modes and settings"),
     ("d", "Light or dark"),
+    ("p", "Stop moving traffic, or go on"),
 ];
 
 /// Listens for as long as the page lives.
-pub fn bind_keys(shell: Shell, whatif: WhatIf) {
+pub fn bind_keys(shell: Shell, whatif: WhatIf, traffic: TrafficRun) {
     let opening = opening();
     let handle = window_event_listener(ev::keydown, move |ev| {
-        if handle_key(shell, whatif, opening, &ev) {
+        if handle_key(shell, whatif, traffic, opening, &ev) {
             ev.prevent_default();
         }
     });
@@ -55,7 +57,13 @@ pub fn bind_keys(shell: Shell, whatif: WhatIf) {
 const POPOVERS: &str = "details.menu[open], details.cluster[open]";
 
 /// True if the key was ours.
-fn handle_key(shell: Shell, whatif: WhatIf, opening: Opening, ev: &KeyboardEvent) -> bool {
+fn handle_key(
+    shell: Shell,
+    whatif: WhatIf,
+    traffic: TrafficRun,
+    opening: Opening,
+    ev: &KeyboardEvent,
+) -> bool {
     let key = ev.key();
     if (ev.ctrl_key() || ev.meta_key()) && key.eq_ignore_ascii_case("k") {
         shell.search_open.set(true);
@@ -80,6 +88,7 @@ fn handle_key(shell: Shell, whatif: WhatIf, opening: Opening, ev: &KeyboardEvent
         "w" => whatif.toggle(),
         "t" => shell.ask_end(End::From),
         "d" => shell.toggle_theme(),
+        "p" if traffic.is_on() => traffic.toggle(),
         _ => return false,
     }
     true

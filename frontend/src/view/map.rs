@@ -11,6 +11,8 @@ use super::shell::{Shell, shell};
 use super::trace_actions::TraceMenu;
 use super::trace_panel::TracePanel;
 use super::trace_run::trace_run;
+use super::traffic::{TrafficChip, TrafficLegend, TrafficList, layer, tooltip_lines};
+use super::traffic_run::traffic_run;
 use super::whatif::{Moment, MomentSwitch, WhatIfDrawer, whatif};
 use crate::canvas::{FittedCamera, Hover, MapCanvas, zoom_by};
 use crate::tracing::End;
@@ -25,6 +27,7 @@ pub fn MapScreen() -> impl IntoView {
     let shell = shell();
     let scene = scene_of(shell);
     provide_context(FittedCamera(RwSignal::new(None)));
+    let traffic = layer(shell, traffic_run(), scene);
     let menu = RwSignal::new(None);
     let missed = RwSignal::new(None);
     let whatif = whatif();
@@ -40,8 +43,9 @@ pub fn MapScreen() -> impl IntoView {
         <div class="map">
             <div class="map-room">
                 <MapCanvas scene=scene selected=shell.selected.into() on_select=on_select on_menu=on_menu
-                    hovered=shell.hovered camera=shell.camera theme=theme paused=paused/>
-                <div class="map-bar"><NamespaceFilter/><MomentSwitch/></div>
+                    hovered=shell.hovered camera=shell.camera theme=theme paused=paused traffic=traffic/>
+                <TrafficList lanes=traffic.lanes/>
+                <div class="map-bar"><NamespaceFilter/><MomentSwitch/><TrafficChip/></div>
                 <PickHint missed=missed/>
                 <Legend scene=scene/>
                 <ZoomButtons/>
@@ -208,6 +212,7 @@ fn Legend(scene: Signal<Arc<Scene>>) -> impl IntoView {
             <Show when=move || configured.get()><span><i class="line configured"></i>"configured"</span></Show>
             <Show when=move || gone.get()><span><i class="line gone"></i>"would go"</span></Show>
             <Show when=move || new.get()><span><i class="line new"></i>"would come"</span></Show>
+            <TrafficLegend/>
             <span class="legend-more">"width = share"</span>
             <span class="legend-more">{words}</span>
         </div>
@@ -236,9 +241,12 @@ fn ZoomButtons() -> impl IntoView {
 #[component]
 fn Tooltip() -> impl IntoView {
     let shell = shell();
+    let run = traffic_run();
     let facts = Memo::new(move |_| {
         let target = shell.hovered.with(|hover| hover.as_ref().map(|hover| hover.target.clone()))?;
-        shell.store.state(|state| tooltip(state, &target))
+        let mut lines = shell.store.state(|state| tooltip(state, &target))?;
+        lines.extend(tooltip_lines(run, shell, &target));
+        Some(lines)
     });
     let at = move |read: fn(&Hover) -> f64| {
         shell.hovered.with(|hover| format!("{}px", hover.as_ref().map_or(0.0, read) + 14.0))

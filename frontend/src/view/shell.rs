@@ -20,7 +20,7 @@ use crate::compare::Comparison;
 use crate::findings::Filter;
 use crate::store::Store;
 use crate::tracing::End;
-use crate::view_state::{Chrome, Screen, Tab, Telling, Traced, ViewState, theme, theme_name};
+use crate::view_state::{Chrome, RulesBasis, Screen, Tab, Telling, Traced, ViewState, theme, theme_name};
 use crate::whatif::Plan;
 
 const THEME_KEY: &str = "vipscope.theme";
@@ -91,6 +91,8 @@ pub struct Shell {
     pub tab: RwSignal<Option<Tab>>,
     /// On which node, in which mode and family rules are shown.
     pub rules: RwSignal<Wanted>,
+    /// Whether those are the predicted ones or those on the node.
+    pub basis: RwSignal<RulesBasis>,
     /// The packet that is followed.
     pub trace: RwSignal<Option<Traced>>,
     pub draft: RwSignal<Draft>,
@@ -149,6 +151,7 @@ impl Shell {
             screen: RwSignal::new(view.screen),
             tab: RwSignal::new(view.tab),
             rules: RwSignal::new(view.rules),
+            basis: RwSignal::new(view.basis),
             draft: RwSignal::new(view.trace.as_ref().map(Draft::of).unwrap_or_default()),
             trace: RwSignal::new(view.trace),
             picking: RwSignal::new(None),
@@ -212,6 +215,7 @@ impl Shell {
             screen: self.screen.get(),
             tab: self.tab.get(),
             rules: self.rules.get(),
+            basis: self.basis.get(),
             trace: self.trace.get(),
             findings: self.findings.get(),
             asked: self.asked.get(),
@@ -230,6 +234,7 @@ impl Shell {
         self.screen.set(view.screen);
         self.tab.set(view.tab);
         self.rules.set(view.rules);
+        self.basis.set(view.basis);
         if let Some(traced) = &view.trace {
             self.draft.set(Draft::of(traced));
         }

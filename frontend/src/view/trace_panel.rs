@@ -11,6 +11,7 @@ use vipscope_shared::trace::Verdict;
 use super::links::{TargetLink, pod_link};
 use super::shell::shell;
 use super::trace_modes::Modes;
+use super::trace_observed::{AskNode, ObservedTrace};
 use super::trace_run::{TraceRun, trace_run};
 use crate::tracing::{LeftOut, Run, left_out, service_problem};
 use crate::ui::{Copy, Icon, IconView, Mark, MarkView};
@@ -49,6 +50,7 @@ fn Panel() -> impl IntoView {
     view! {
         <section class="trace" data-testid="trace" aria-label="Trace">
             <Heading trace=trace/>
+            <ObservedTrace/>
             {body}
         </section>
     }
@@ -98,6 +100,7 @@ fn Heading(trace: TraceRun) -> impl IntoView {
                     </span>
                     <button type="button" class="btn" data-testid="four-modes" aria-pressed=move || compares().to_string() on:click=toggle>"Four modes"</button>
                 </Show>
+                <AskNode/>
                 <Show when=has_rules>
                     <button type="button" class="btn" data-testid="show-in-rules" on:click=move |_| trace.show_in_rules(shell)>"Show in rules"</button>
                 </Show>

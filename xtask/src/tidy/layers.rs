@@ -30,7 +30,7 @@ const SHARED: &[(&str, Uses)] = &[
     ("diagnose", AnythingBut(&["delta", "whatif", "scene", "api", "synthetic"])),
     ("traffic", Only(&["model"])),
     ("whatif", AnythingBut(&["scene", "api", "synthetic"])),
-    ("scene", Only(&["model", "proxy", "trace", "predict", "diagnose", "whatif"])),
+    ("scene", Only(&["model", "proxy", "trace", "predict", "diagnose", "whatif", "traffic"])),
     ("api", AnythingBut(&["synthetic"])),
     // Generated clusters for tests and benchmarks.
     ("synthetic", Only(&["model", "delta", "manifest"])),

@@ -1,11 +1,16 @@
 //! Every endpoint of a Service: where it is, what share it gets, and why it does or does not receive traffic.
 
+use std::net::IpAddr;
+
 use leptos::prelude::*;
 use vipscope_shared::model::{ClusterState, Conditions, Key, Service, Text};
 use vipscope_shared::proxy::{EndpointRow, PortStanding, Via, endpoint_rows};
 
 use super::headline::is_useful;
 use super::refusals::refusals;
+use super::traffic::{
+    ByEndpoint, ServiceTraffic, Strangers, by_endpoint, endpoint_mismatch, endpoint_rate, endpoint_seen,
+};
 use crate::ui::{Mark, MarkView, Section, ShareBar};
 use crate::view::links::{node_link, pod_link};
 use crate::view::shell::shell;
@@ -17,6 +22,7 @@ use crate::words;
 struct Line {
     pod: Option<Key>,
     address: String,
+    ip: Option<IpAddr>,
     node: Option<Text>,
     zone: Option<Text>,
     conditions: Vec<&'static str>,
@@ -34,13 +40,18 @@ struct Line {
 pub fn Endpoints(key: Key, port: Option<Text>) -> impl IntoView {
     let shell = shell();
     let via = RwSignal::new(Via::ClusterIp);
-    let (service_key, named) = (key.clone(), port.clone());
+    let (service_key, named, of_traffic) = (key.clone(), port.clone(), port.clone());
     let service = Memo::new(move |_| shell.store.state(|state| state.services().get(&service_key).cloned()));
     let lines = Memo::new(move |_| {
         let via = via.get();
         let service = service.get();
         shell.store.state(|state| service.map(|service| lines(state, &service, port.as_ref(), via)))
     });
+    let ips = Memo::new(move |_| {
+        let ips = |lines: &Vec<Line>| lines.iter().filter_map(|line| line.ip).collect::<Vec<_>>();
+        lines.with(|lines| lines.as_ref().map(ips).unwrap_or_default())
+    });
+    let traffic = by_endpoint(service, of_traffic.clone(), via, move || ips.get());
     let failures = Memo::new(move |_| {
         let (via, service) = (via.get(), service.get());
         let chosen =
@@ -59,12 +70,14 @@ pub fn Endpoints(key: Key, port: Option<Text>) -> impl IntoView {
     };
     view! {
         {move || found_by().map(|words| view! { <Section title="How clients find it"><p>{words}</p></Section> })}
+        <ServiceTraffic service=service port=of_traffic/>
         <section class="sec">
             <Show when=move || has_outside.get()><ViaSwitch via=via/></Show>
             {move || failures.get().unwrap_or_default().into_iter().map(|line| view! { <p class="failure">{line}</p> }).collect_view()}
             <h2>{title}</h2>
+            <Strangers all=traffic rows=ips.into()/>
             <ul class="endpoints">
-                {move || lines.get().unwrap_or_default().into_iter().map(endpoint).collect_view()}
+                {move || lines.get().unwrap_or_default().into_iter().map(|line| endpoint(line, traffic)).collect_view()}
             </ul>
             {move || lines.with(|lines| lines.as_ref().is_some_and(Vec::is_empty)).then(|| {
                 service.get().map(|service| view! { <p class="muted">{nothing_there(&service)}</p> })
@@ -134,6 +147,7 @@ fn line(state: &ClusterState, service: &Service, row: &EndpointRow, chosen: Opti
     Line {
         pod: row.pod.clone(),
         address: address(row),
+        ip: row.address.as_ref().and_then(|address| address.ip()),
         node: row.node.clone(),
         zone: row.zone.clone(),
         conditions: conditions(row.conditions),
@@ -228,7 +242,7 @@ fn headless(service: &Service, row: &EndpointRow) -> String {
     }
 }
 
-fn endpoint(line: Line) -> impl IntoView {
+fn endpoint(line: Line, traffic: ByEndpoint) -> impl IntoView {
     let name = match &line.pod {
         Some(pod) => pod_link(pod),
         None => line.address.clone().into_any(),
@@ -261,8 +275,10 @@ fn endpoint(line: Line) -> impl IntoView {
                 <div class="ep-name">{name}</div>
                 <div class="ep-place mono">{line.address.clone()}{place()}</div>
             </div>
-            <div class="ep-share"><ShareBar part=line.part/><span>{line.share.clone()}</span></div>
+            <div class="ep-share"><ShareBar part=line.part/><span>{line.share.clone()}</span>{endpoint_seen(traffic, line.ip)}</div>
+            {endpoint_rate(traffic, line.ip)}
             <div class="ep-why">
+                {endpoint_mismatch(traffic, line.ip)}
                 {reasons.collect_view()}
                 <span class="conditions">{line.conditions.iter().map(|word| view! { <span class="tag">{*word}</span> }).collect_view()}</span>
                 {why}

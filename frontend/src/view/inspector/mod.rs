@@ -14,12 +14,14 @@ mod headline;
 mod ladder;
 mod namespace;
 mod node;
+mod node_basis;
 mod overview;
 mod pod;
 mod refusals;
 mod rules;
 mod service;
 mod source;
+mod traffic;
 
 use leptos::prelude::*;
 use vipscope_shared::scene::{NO_NODE, Target};

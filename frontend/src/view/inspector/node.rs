@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use vipscope_shared::model::{Key, Keyed, Node, NodeAddressType, Pod, Text};
 
 use super::headline::{node_state, pod_state};
+use super::traffic::NodeTraffic;
 use crate::ui::{Field, MarkView, Section};
 use crate::view::links::pod_link;
 use crate::view::sandbox::NodeSection;
@@ -85,6 +86,7 @@ fn body(Model { node, mode, pods }: &Model) -> AnyView {
                 <Field name="kubelet">{version}</Field>
             </dl>
         </Section>
+        <NodeTraffic name=node.name().clone()/>
         <NodeSection name=node.name().clone()/>
         <Section title=title>
             <ul class="plain">{pods}</ul>

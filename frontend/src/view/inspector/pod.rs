@@ -7,6 +7,7 @@ use vipscope_shared::model::{ClusterState, Key, Keyed, Pod};
 
 use super::headline::pod_state;
 use super::service::tags;
+use super::traffic::PodTraffic;
 use crate::ui::{Field, MarkView, Section};
 use crate::view::links::{namespace_link, node_link, service_link};
 use crate::view::sandbox::PodDeeds;
@@ -73,6 +74,7 @@ fn body(services: &[(Key, &'static str)], pod: &Pod) -> AnyView {
                 {owner}
             </dl>
         </Section>
+        <PodTraffic key=pod.key().clone()/>
         <Section title="Services that lead here">
             <ul class="plain">{selecting}</ul>
             {none}

@@ -13,9 +13,11 @@ use vipscope_shared::proxy::reading::{
 use vipscope_shared::proxy::{Rules as Ruleset, Scope, generate_for};
 use wasm_bindgen::JsCast;
 
+use super::node_basis::{BasisSwitch, OnNode, basis_tag, differences, line_note, on_node, wants_actual};
 use crate::ui::Copy;
 use crate::view::shell::shell;
 use crate::view::trace_run::trace_run;
+use crate::view_state::RulesBasis;
 use crate::words;
 
 /// Most lines of a stage at first, and how many more a click shows.
@@ -33,6 +35,8 @@ struct Hands {
     pinned: RwSignal<Option<Text>>,
     /// Whether every line has its words below it.
     explained: RwSignal<bool>,
+    /// How the node's rules differ, while they are the ones that are looked at.
+    drift: OnNode,
 }
 
 /// The panel. Lines that a traced packet went through are marked.
@@ -40,17 +44,20 @@ struct Hands {
 pub fn Rules(key: Key, port: Option<Text>) -> impl IntoView {
     let shell = shell();
     let trace = trace_run();
+    let service = key.clone();
+    let choice = Memo::new(move |_| {
+        let mut wanted = shell.rules.get();
+        // On the node there are rules of its own mode only.
+        wanted.mode = wanted.mode.filter(|_| !wants_actual(wanted.node.as_deref()));
+        shell.store.state(|state| Some(reading::choose(state, state.services().get(&service)?, &wanted)))
+    });
     let hands = Hands {
         limit: RwSignal::new(LINES),
         focus: RwSignal::new(None),
         pinned: RwSignal::new(None),
         explained: RwSignal::new(false),
+        drift: on_node(key.clone(), choice),
     };
-    let service = key.clone();
-    let choice = Memo::new(move |_| {
-        let wanted = shell.rules.get();
-        shell.store.state(|state| Some(reading::choose(state, state.services().get(&service)?, &wanted)))
-    });
     let has_choice = Memo::new(move |_| choice.with(|choice| choice.as_ref().is_some_and(is_to_choose)));
     let basis = Memo::new(move |_| shell.store.state(words::ModeBasis::of));
     let traced = key.clone();
@@ -74,7 +81,9 @@ pub fn Rules(key: Key, port: Option<Text>) -> impl IntoView {
     view! {
         <section class="sec rules-head" data-testid="rules">
             <Show when=move || has_choice.get()><Choosers choice=choice basis=basis/></Show>
-            {move || choice.get().map(|choice| heading(&choice, basis.get()))}
+            <BasisSwitch choice=choice/>
+            {move || choice.get().map(|choice| heading(&choice, basis.get(), hands))}
+            {differences(hands.drift)}
             {move || read.with(|read| read.as_ref().map(summary))}
             <Show when=move || lit.with(|lit| !lit.is_empty())>
                 <p class="rules-lit"><span class="rule lit" aria-hidden="true"></span>"Marked: what the traced packet goes through."</p>
@@ -131,6 +140,9 @@ fn Choosers(choice: Memo<Option<Choice>>, basis: Memo<words::ModeBasis>) -> impl
     let choose_mode = move |name: String| {
         let configured = choice.with_untracked(|choice| choice.as_ref().map(|choice| choice.configured));
         let mode = name.parse().ok().filter(|mode| Some(*mode) != configured);
+        if mode.is_some() {
+            shell.basis.set(RulesBasis::Predicted);
+        }
         shell.rules.update(|wanted| wanted.mode = mode);
     };
     let choose_family = move |name: String| {
@@ -201,7 +213,7 @@ fn chooser(
 }
 
 /// Whose rules these are and what they rest on; or why there are none.
-fn heading(choice: &Choice, basis: words::ModeBasis) -> AnyView {
+fn heading(choice: &Choice, basis: words::ModeBasis, hands: Hands) -> AnyView {
     if let Some(problem) = &choice.problem {
         return view! { <p data-testid="no-rules">{problem.to_string()}</p> }.into_any();
     }
@@ -215,12 +227,11 @@ fn heading(choice: &Choice, basis: words::ModeBasis) -> AnyView {
         ),
         _ => None,
     };
+    let (word, about) = hands.drift.with(|drift| basis_tag(&node, drift));
     view! {
         <h2 class="rules-title">
             <span>{format!("{node} · {} · {}", choice.mode, choice.family)}</span>
-            <span class="tag basis" title="Worked out from the API objects by vipscope's rule engine. Nothing was read from the node.">
-                "predicted"
-            </span>
+            <span class="tag basis" data-testid="rules-basis" title=about>{word}</span>
         </h2>
         {note.map(|note| view! { <p class="muted">{note}</p> })}
     }
@@ -340,8 +351,10 @@ fn line(line: Line, shows_comment: bool, hands: Hands) -> AnyView {
     let words = phrases(line.words).into_iter().map(phrase).collect_view();
     let cut =
         (line.cut > 0).then(|| view! { <span class="rule-cut">{format!("… and {} more", line.cut)}</span> });
+    let (differs, note) = line_note(hands.drift, &line.id).unzip();
     view! {
-        <li class="rule" class:lit=line.is_lit>
+        <li class="rule" class:lit=line.is_lit data-differs=differs>
+            {note}
             {comment}
             <span class="rule-text" title=line.about.to_string()>{words}{cut}{leads_to}</span>
             <span class="rule-about">{line.about.to_string()}</span>
