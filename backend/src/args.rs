@@ -36,6 +36,8 @@ pub enum Command {
     Check(CheckArgs),
     /// What would become of traffic if a file of Kubernetes objects were edited: flows, connections, rules, findings
     Whatif(WhatifArgs),
+    /// Which flows differ between two proxy modes, configurations or clusters, and why. Exit code 1 if anything differs
+    Compare(CompareArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -238,6 +240,31 @@ pub struct CheckArgs {
     /// All checks, with their conditions, and those of the catalogue that are not run, and why
     #[arg(long, conflicts_with_all = ["cluster", "sarif"])]
     pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Kubernetes objects as JSON or YAML, e.g. of `kubectl get svc,endpoints,endpointslices,pods,nodes,ns,cm -A -o json`; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub cluster: PathBuf,
+    /// The cluster to compare with [default: the same]
+    #[arg(long, value_name = "FILE")]
+    pub cluster_b: Option<PathBuf>,
+    /// userspace | iptables | nftables | ipvs, on all nodes of --cluster [default: as it says]
+    #[arg(long, value_name = "MODE", value_parser = proxy_mode)]
+    pub from_mode: Option<ProxyMode>,
+    /// userspace | iptables | nftables | ipvs, on all nodes of what it is compared with
+    #[arg(long, value_name = "MODE", value_parser = proxy_mode)]
+    pub to_mode: Option<ProxyMode>,
+    /// kube-proxy's config.conf for what it is compared with
+    #[arg(long, value_name = "FILE")]
+    pub to_config: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The time by which ages in findings are judged: 2026-01-31T12:00:00Z [default: the clock]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub now: Option<Timestamp>,
 }
 
 /// `--fail-on`.

@@ -23,9 +23,13 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let log_format = match &cli.command {
-        Some(Command::Rules(_) | Command::Trace(_) | Command::Check(_) | Command::Whatif(_)) => {
-            LogFormat::Text
-        }
+        Some(
+            Command::Rules(_)
+            | Command::Trace(_)
+            | Command::Check(_)
+            | Command::Whatif(_)
+            | Command::Compare(_),
+        ) => LogFormat::Text,
         Some(Command::Sandbox(sandbox)) => sandbox.log_format,
         Some(Command::Serve(serve)) => serve.log_format,
         None => cli.serve.log_format,
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         match cli.command {
             Some(Command::Check(args)) => return command::check::run(&args, colour()),
             Some(Command::Whatif(args)) => return command::whatif::run(&args, colour()),
+            Some(Command::Compare(args)) => return command::compare::run(&args, colour()),
             Some(Command::Rules(args)) => command::rules::run(&args),
             Some(Command::Trace(args)) => command::trace::run(&args),
             Some(Command::Sandbox(args)) => serve::sandbox(args).await,

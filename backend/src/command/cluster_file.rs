@@ -27,6 +27,13 @@ pub fn load(file: &Path, proxy_config: Option<&Path>) -> Result<ClusterState> {
     Ok(loaded.state)
 }
 
+/// The cluster with kube-proxy's settings from another file.
+pub fn with_config(state: ClusterState, path: &Path) -> Result<ClusterState> {
+    let mut loaded = manifest::Loaded { state, ..manifest::Loaded::default() };
+    replace_proxy_config(&mut loaded, path)?;
+    Ok(loaded.state)
+}
+
 fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }

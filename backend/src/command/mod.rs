@@ -3,6 +3,8 @@
 
 pub mod check;
 mod cluster_file;
+pub mod compare;
+pub mod difference;
 pub mod rules;
 pub mod trace;
 pub mod whatif;

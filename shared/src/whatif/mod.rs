@@ -3,8 +3,10 @@
 //! [`edit`] is the language of edits, [`apply`] makes the other cluster, [`difference`] compares two clusters flow by flow.
 
 pub mod apply;
+pub mod compare;
 pub mod difference;
 pub mod edit;
+mod findings;
 mod flows;
 
 use jiff::Timestamp;
@@ -39,5 +41,11 @@ pub fn difference(before: &ClusterState, after: &ClusterState, now: Timestamp) -
 
 /// [`difference`], as the caller wants it.
 pub fn difference_with(before: &ClusterState, after: &ClusterState, options: &Options<'_>) -> Difference {
-    Difference { flows: flows::changed_flows(before, after, options.changed), ..Difference::default() }
+    let mut survey = flows::Survey::new(before, after, options.changed);
+    Difference {
+        flows: survey.flows(),
+        connections: Vec::new(),
+        rules: survey.rules(options.rule_lines),
+        findings: findings::changed(before, after, options.now),
+    }
 }

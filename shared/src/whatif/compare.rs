@@ -1,0 +1,36 @@
+//! Two proxy modes or configurations on one cluster, or two clusters: the flows that differ, each with its cause in words.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::difference::Difference;
+use super::{Options, difference_with};
+use crate::delta::{Change, Object};
+use crate::model::{ClusterState, Meta, ProxyConfig, ProxyMode, ProxySettings};
+
+/// What flows do otherwise in `after`, and why.
+pub fn compare(before: &ClusterState, after: &ClusterState, options: &Options<'_>) -> Difference {
+    difference_with(before, after, options)
+}
+
+/// The cluster with this mode on all nodes; all other settings stay.
+pub fn with_mode(state: &ClusterState, mode: ProxyMode) -> ClusterState {
+    with_settings(state, |settings| settings.mode = mode)
+}
+
+/// The cluster with other settings on all nodes.
+pub fn with_settings(state: &ClusterState, change: impl Fn(&mut ProxySettings)) -> ClusterState {
+    let mut config = match state.proxy_config() {
+        Some(config) => ProxyConfig::clone(config),
+        None => ProxyConfig {
+            meta: Meta::named(ProxyConfig::well_known_key()),
+            settings: ProxySettings::default(),
+            nodes: BTreeMap::new(),
+        },
+    };
+    change(&mut config.settings);
+    config.nodes.values_mut().for_each(change);
+    let mut state = state.clone();
+    let _ = state.apply(&Change::Upsert(Object::ProxyConfig(Arc::new(config))));
+    state
+}
