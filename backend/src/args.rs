@@ -34,10 +34,10 @@ pub enum Command {
     Trace(TraceArgs),
     /// What is wrong with the Services in a file of Kubernetes objects. Exit code 1 if anything is at or above --fail-on
     Check(CheckArgs),
-    /// Which flows differ between two proxy modes, configurations or clusters, and why. Exit code 1 if anything differs
-    Compare(CompareArgs),
     /// What would become of traffic if a file of Kubernetes objects were edited: flows, connections, rules, findings
     Whatif(WhatifArgs),
+    /// Which flows differ between two proxy modes, configurations or clusters, and why. Exit code 1 if anything differs
+    Compare(CompareArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -27,8 +27,8 @@ fn main() -> ExitCode {
             Command::Rules(_)
             | Command::Trace(_)
             | Command::Check(_)
-            | Command::Compare(_)
-            | Command::Whatif(_),
+            | Command::Whatif(_)
+            | Command::Compare(_),
         ) => LogFormat::Text,
         Some(Command::Sandbox(sandbox)) => sandbox.log_format,
         Some(Command::Serve(serve)) => serve.log_format,
@@ -42,8 +42,8 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.command {
             Some(Command::Check(args)) => return command::check::run(&args, colour()),
-            Some(Command::Compare(args)) => return command::compare::run(&args, colour()),
             Some(Command::Whatif(args)) => return command::whatif::run(&args, colour()),
+            Some(Command::Compare(args)) => return command::compare::run(&args, colour()),
             Some(Command::Rules(args)) => command::rules::run(&args),
             Some(Command::Trace(args)) => command::trace::run(&args),
             Some(Command::Sandbox(args)) => serve::sandbox(args).await,

@@ -412,3 +412,56 @@ async fn a_trace_is_answered_from_the_newest_state() {
     let foreign = [("origin", "https://evil.example")];
     assert_eq!(ask_trace(&app, &serde_json::json!({}), &foreign).await.0, 403);
 }
+
+async fn ask_whatif(app: &Router, asked: &str, content_type: &str) -> (u16, serde_json::Value) {
+    let request = Request::post("/api/v1/whatif").header("host", "localhost:7411");
+    let request = request.header("content-type", content_type).body(Body::from(asked.to_owned())).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    if status != 200 {
+        assert_eq!(header(&response, "content-type"), "application/problem+json");
+    }
+    (status, serde_json::from_slice(&body(response).await).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_what_if_is_answered_from_the_newest_state() {
+    let (mut writer, app) = server(Security::default());
+    writer.commit(small_cluster(), Timestamp::UNIX_EPOCH);
+    let asked = r#"{"edits":[{"op":"delete","object":"Service/shop/cart"}]}"#;
+    let (status, answer) = ask_whatif(&app, asked, "application/json").await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["revision"], "e1-1");
+    assert_eq!(answer["changed"][0], "Service/shop/cart");
+    assert_eq!(answer["flows"][0]["grade"], "lost", "{answer}");
+    for list in ["/connections", "/rules", "/findings/appeared", "/findings/vanished"] {
+        assert!(answer.pointer(list).is_some_and(serde_json::Value::is_array), "{list}");
+    }
+    // Nothing has changed: the same question has the same answer.
+    let (_, mut again) = ask_whatif(&app, asked, "application/json").await;
+    again["time"] = answer["time"].clone();
+    assert_eq!(again, answer);
+    for (asked, content_type, expected, detail) in [
+        (
+            r#"{"edits":[{"op":"delete"}]}"#,
+            "application/json",
+            400,
+            "body: edit 1: delete: missing field `object`",
+        ),
+        (r#"{"edits":{}}"#, "application/json", 400, "body: expected an array of edits"),
+        ("{", "application/json", 400, "Failed to parse"),
+        (
+            r#"[{"op":"delete","object":"Service/shop/crat"}]"#,
+            "application/json",
+            422,
+            "edit 1 (delete Service shop/crat): services \"crat\" not found; did you mean cart?",
+        ),
+        (r#"{"edits":[]}"#, "text/plain", 415, "Expected request with"),
+    ] {
+        let (status, problem) = ask_whatif(&app, asked, content_type).await;
+        assert_eq!(status, expected, "{asked}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().starts_with(detail), "{asked}: {problem}");
+    }
+    let response = get(&app, "/api/v1/whatif", &[]).await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+}

@@ -37,6 +37,8 @@ endpoints:
 {apiVersion: v1, kind: Pod, metadata: {name: web-5d9-a, namespace: shop, labels: {app: web, pod-template-hash: 5d9}, ownerReferences: [{kind: ReplicaSet, name: web-5d9, controller: true}]}, spec: {nodeName: node-a, containers: []}, status: {phase: Running, podIP: 10.244.0.5, conditions: [{type: Ready, status: "True"}]}}
 ---
 {apiVersion: v1, kind: Pod, metadata: {name: web-5d9-b, namespace: shop, labels: {app: web, pod-template-hash: 5d9}, ownerReferences: [{kind: ReplicaSet, name: web-5d9, controller: true}]}, spec: {nodeName: node-b, containers: []}, status: {phase: Running, podIP: 10.244.1.5, conditions: [{type: Ready, status: "True"}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: other, namespace: shop}, spec: {nodeName: node-b, containers: []}, status: {phase: Running, podIP: 10.244.1.6, conditions: [{type: Ready, status: "True"}]}}
 "#;
 
 struct Files {
@@ -89,19 +91,19 @@ fn text_for_people() {
     let output = Files::new(SCALED_DOWN).run(&[]);
     let found = text(&output);
     for expected in [
-        "3 objects differ: Pod/shop/web-5d9-a, Pod/shop/web-5d9-b, EndpointSlice/shop/web-x1\n",
-        "\nflows\n  shop/web http, cluster IP 10.96.1.5:80/tcp\n    lost      all pods;",
-        ": 2 endpoints → refused\n",
-        "              before  1/2 10.244.0.5:8080 (shop/web-5d9-a), 1/2 10.244.1.5:8080 (shop/web-5d9-b)\n",
-        "              after   all refused\n              why     refused: shop/web:http has no endpoints\n",
-        "\n1 flow change: 1 lost; ",
+        "3 changed objects: Pod/shop/web-5d9-a, Pod/shop/web-5d9-b, EndpointSlice/shop/web-x1\n",
+        "1 changed flow: 1 lost\n\nlost     shop/web:http cluster IP 10.96.1.5:80 tcp, IPv4\n  from    all pods;",
+        "  change  2 endpoints → refused\n  before  1/2 10.244.0.5:8080 pod shop/web-5d9-a\n          1/2 10.244.1.5:8080 pod shop/web-5d9-b\n",
+        "  after   refused: shop/web:http has no endpoints\n",
+        "New findings\n",
+        "SVC00",
     ] {
         assert!(found.contains(expected), "{expected}\n{found}");
     }
     assert!(!found.contains('\u{1b}'), "no colour but on a terminal");
     assert_eq!(output.status.code(), Some(0));
     let nothing = text(&Files::new("[]").run(&[]));
-    assert_eq!(nothing, "0 objects differ\n\n0 flows change; 0 findings appear, 0 vanish\n");
+    assert_eq!(nothing, "No object differs.\nNo flow differs.\n");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use vipscope_shared::whatif::difference::{
     BrokenConnections, Difference, End, Fate, FlowChange, Grade, RulesChange, Share, Target, TargetKind,
 };
 
-use super::Colour;
+use super::{Colour, clean};
 
 /// Outcomes that are shown of each side of a flow; more are counted.
 const MOST_SHARES: usize = 6;
@@ -235,8 +235,4 @@ fn outcome(share: &Share) -> String {
 
 fn noun(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
-}
-
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

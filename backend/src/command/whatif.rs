@@ -4,8 +4,6 @@
 //! Text for people, JSON for scripts. Exit code 1 if a flow becomes as bad as `--fail-on`, else 0; bad input, and an edit that the API
 //! server would refuse, is an error, for which `main` exits with 2.
 
-mod text;
-
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -17,7 +15,7 @@ use vipscope_shared::whatif::difference::{Difference, Grade};
 use vipscope_shared::whatif::edit::{self, Export, ObjectName};
 use vipscope_shared::whatif::{Options, difference_with};
 
-use super::{Colour, clean, cluster_file, print};
+use super::{Colour, clean, cluster_file, difference, print};
 use crate::args::{FailOnGrade, WhatifArgs};
 
 /// Exit code for flows that become bad enough.
@@ -41,13 +39,13 @@ pub fn run(args: &WhatifArgs, colour: Colour) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options { changed: Some(&after.changed), ..Options::at(now) };
-    let difference = difference_with(&before, &after.state, &options);
+    let found = difference_with(&before, &after.state, &options);
     let changed = after.changed.into_iter().map(ObjectName::from).collect();
-    let report = Report { now, changed, difference };
+    let report = Report { now, changed, difference: found };
     print(&if args.json {
         serde_json::to_string_pretty(&report).context("can't write JSON")? + "\n"
     } else {
-        text::report(&report, colour)
+        text(&report, colour)
     })?;
     let failed = report.difference.flows.iter().any(|flow| match args.fail_on {
         FailOnGrade::Never => false,
@@ -63,6 +61,23 @@ struct Report {
     changed: Vec<ObjectName>,
     #[serde(flatten)]
     difference: Difference,
+}
+
+/// Objects that are named; more are counted.
+const MOST_OBJECTS: usize = 8;
+
+fn text(report: &Report, colour: Colour) -> String {
+    let names: Vec<String> =
+        report.changed.iter().take(MOST_OBJECTS).map(|name| clean(&name.to_string())).collect();
+    let head = match report.changed.len() {
+        0 => "No object differs.".to_owned(),
+        1 => format!("1 changed object: {}", names.join(", ")),
+        number if number > MOST_OBJECTS => {
+            format!("{number} changed objects: {} and {} more", names.join(", "), number - MOST_OBJECTS)
+        }
+        number => format!("{number} changed objects: {}", names.join(", ")),
+    };
+    format!("{head}\n{}", difference::text(&report.difference, colour))
 }
 
 /// A script: commands, the manifest to apply as a here document, and the rest as comments.
