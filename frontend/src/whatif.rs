@@ -11,7 +11,7 @@ mod table;
 mod text;
 
 pub use ask::{Answer, Outcome, ask};
-pub use links::{link_of, link_to};
+pub use links::{link_of, link_problem, link_to};
 pub use offers::{Offer, Opt, chip, offers, selector_edit, workload_of, zone_edit};
 pub use plan::{Plan, manifest_name};
 pub use table::{Band, Cell, Row, Tone, counts, fraction, place_of, rows};

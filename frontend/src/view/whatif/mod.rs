@@ -15,7 +15,7 @@ mod sections;
 use leptos::prelude::*;
 use vipscope_shared::whatif::edit::ObjectName;
 
-pub use actions::WhatIfActions;
+pub use actions::{WhatIfActions, WhatIfItem};
 pub use answer::{FlowTable, MomentSwitch};
 pub use run::{Moment, WhatIf, whatif};
 
