@@ -20,7 +20,8 @@ use ipnet::IpNet;
 use small::Maker;
 use vipscope_shared::model::{ClusterState, IpFamily, Key, Keyed, Protocol, Text};
 use vipscope_shared::predict::Predictor;
-use vipscope_shared::proxy::find_node;
+use vipscope_shared::proxy::parts::Diff;
+use vipscope_shared::proxy::{find_node, generate};
 use vipscope_shared::trace::{Fraction, Origin, Packet, Trace, Verdict};
 use vipscope_shared::whatif::difference::{Difference, FlowChange, Share, SourceClass, TargetKind};
 
@@ -306,6 +307,7 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
                 continue;
             };
             let mode = |state: &ClusterState| state.proxy_settings(name).mode;
+            check_rules(seed, [before, after], (name, family), &difference, what);
             let old = Predictor::new(before, old, family, mode(before));
             let new = Predictor::new(after, new, family, mode(after));
             let sources = sources(before, after, name, family);
@@ -357,6 +359,26 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
             }
         }
     }
+}
+
+/// The lines that come and go are counted as those of all rules, made anew.
+fn check_rules(
+    seed: u64,
+    [before, after]: [&ClusterState; 2],
+    (name, family): (&Text, IpFamily),
+    difference: &Difference,
+    what: &str,
+) {
+    let parts = |state: &ClusterState| {
+        let mode = state.proxy_settings(name).mode;
+        generate(state, state.node(name).unwrap(), family, mode).parts()
+    };
+    let diff = Diff::between(&parts(before), &parts(after));
+    let added = diff.parts.values().map(|part| part.added.len()).sum();
+    let removed = diff.parts.values().map(|part| part.removed.len()).sum();
+    let said = difference.rules.iter().find(|change| change.node == *name && change.family == family);
+    let said = said.map_or((0, 0), |change| (change.added, change.removed));
+    assert_eq!(said, (added, removed), "seed {seed}: {what}\n{name} {family}: {diff:#?}");
 }
 
 #[test]

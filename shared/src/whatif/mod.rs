@@ -6,6 +6,7 @@ pub mod apply;
 pub mod compare;
 pub mod difference;
 pub mod edit;
+mod findings;
 mod flows;
 
 use jiff::Timestamp;
@@ -40,5 +41,11 @@ pub fn difference(before: &ClusterState, after: &ClusterState, now: Timestamp) -
 
 /// [`difference`], as the caller wants it.
 pub fn difference_with(before: &ClusterState, after: &ClusterState, options: &Options<'_>) -> Difference {
-    Difference { flows: flows::changed_flows(before, after, options.changed), ..Difference::default() }
+    let mut survey = flows::Survey::new(before, after, options.changed);
+    Difference {
+        flows: survey.flows(),
+        connections: Vec::new(),
+        rules: survey.rules(options.rule_lines),
+        findings: findings::changed(before, after, options.now),
+    }
 }

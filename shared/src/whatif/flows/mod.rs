@@ -10,6 +10,7 @@
 mod change;
 mod evaluate;
 mod places;
+mod rules;
 mod sources;
 mod touched;
 mod words;
@@ -28,40 +29,51 @@ use crate::model::{ClusterState, IpFamily, Key, ObjectRef, Protocol, ProxyMode, 
 use crate::predict::{OutcomeView, Predictor};
 use crate::proxy::ports::cluster_ip;
 
-/// The flows that differ. `changed`: the only objects that can be others, if that is known.
-pub(super) fn changed_flows(
-    before: &ClusterState,
-    after: &ClusterState,
-    changed: Option<&[ObjectRef]>,
-) -> Vec<FlowChange> {
-    let touched = touched::changed_services(before, after, changed);
-    let mut worlds = [World::new(before), World::new(after)];
-    let pods = Pods::of(before, after);
-    let places = places(&worlds[0], &worlds[1], &pods);
-    let userspace = places.iter().any(Place::is_userspace);
-    let wide = places.iter().any(|place| place.differs);
-    let touched = touched::spread(&mut worlds, touched, userspace);
-    let services = match wide {
-        true => {
-            let all: BTreeSet<Key> =
-                before.services().keys().chain(after.services().keys()).cloned().collect();
-            let addresses = worlds.iter().flat_map(|world| touched::endpoints(world, &all)).collect();
-            worlds.iter_mut().for_each(|world| world.share(&addresses));
-            all
+/// Two clusters, looked at side by side.
+pub(super) struct Survey<'a> {
+    worlds: [World<'a>; 2],
+    pods: Pods<'a>,
+    places: Vec<Place<'a>>,
+    /// Services that the change can concern, wherever nodes are the same.
+    touched: BTreeSet<Key>,
+}
+
+impl<'a> Survey<'a> {
+    /// `changed`: the only objects that can be others, if that is known.
+    pub fn new(
+        before: &'a ClusterState,
+        after: &'a ClusterState,
+        changed: Option<&[ObjectRef]>,
+    ) -> Survey<'a> {
+        let touched = touched::changed_services(before, after, changed);
+        let mut worlds = [World::new(before), World::new(after)];
+        let pods = Pods::of(before, after);
+        let places = places(&worlds[0], &worlds[1], &pods);
+        let userspace = places.iter().any(Place::is_userspace);
+        let touched = touched::spread(&mut worlds, touched, userspace);
+        Survey { worlds, pods, places, touched }
+    }
+
+    /// The flows that differ.
+    pub fn flows(&mut self) -> Vec<FlowChange> {
+        let mut services = self.touched.clone();
+        if self.places.iter().any(|place| place.differs) {
+            let all = self.worlds.iter().flat_map(|world| world.state.services().keys());
+            services = all.cloned().collect();
+            let ends = self.worlds.iter().flat_map(|world| touched::endpoints(world, &services)).collect();
+            self.worlds.iter_mut().for_each(|world| world.share(&ends));
         }
-        false => touched.clone(),
-    };
-    let compare = Compare { worlds: &worlds, pods: &pods };
-    let mut groups = Groups::default();
-    for (service, destinations) in compare.destinations(&services) {
-        for place in &places {
-            if place.differs || touched.contains(&service) {
-                compare.service(place, &destinations, &mut groups);
+        let compare = Compare { worlds: &self.worlds, pods: &self.pods };
+        let mut groups = Groups::default();
+        for (service, destinations) in compare.destinations(&services) {
+            for place in &self.places {
+                if place.differs || self.touched.contains(&service) {
+                    compare.service(place, &destinations, &mut groups);
+                }
             }
         }
+        groups.into_flows(&words::Names::of(&self.places, self.worlds[1].state))
     }
-    let names = words::Names::of(&places, after);
-    groups.into_flows(&names)
 }
 
 impl Place<'_> {
