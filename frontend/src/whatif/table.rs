@@ -232,11 +232,6 @@ fn verdict_word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A fraction as a share of all, for a label.
-pub fn fraction(share: [u64; 2]) -> String {
-    fraction_text(share)
-}
-
 /// `cart:http` and `10.96.0.21:80 tcp`.
 pub fn place_of(target: &Target) -> (String, String) {
     let port = match (&*target.port_name, target.kind) {

@@ -10,7 +10,7 @@ use vipscope_shared::model::ClusterState;
 use vipscope_shared::scene::Target;
 use vipscope_shared::whatif::edit::Edit;
 
-use super::{Pane, edits_text};
+use super::Pane;
 use crate::view::shell::{Shell, shell};
 use crate::view_state::Screen;
 pub use crate::whatif::Outcome;
@@ -264,11 +264,6 @@ impl WhatIf {
             self.close();
         }
         true
-    }
-
-    /// `2 edits`, for headings.
-    pub fn edits_words(self) -> String {
-        edits_text(self.shell.plan.with(|plan| plan.edits().len()))
     }
 }
 
