@@ -5,9 +5,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use vipscope_shared::model::{ClusterState, ProxyMode, Text};
-use vipscope_shared::whatif::apply::apply;
-use vipscope_shared::whatif::difference;
+use vipscope_shared::trace::Verdict;
+use vipscope_shared::whatif::Options;
+use vipscope_shared::whatif::difference::{FlowChange, Share};
 use vipscope_shared::whatif::edit::Edit;
+use vipscope_shared::whatif::{self, apply::apply};
 
 use crate::view_state::{Telling, Traced};
 use crate::whatif::{Row, rows};
@@ -280,10 +282,10 @@ pub fn compare(
         Err(refused) => return refused,
     };
     let after = other.or(b.as_ref()).unwrap_or(state);
-    let difference = difference(before, after, now);
+    let difference = whatif::compare::compare(before, after, &Options::at(now));
     let mut groups: Vec<Group> = Vec::new();
     for (row, flow) in rows(before, &difference).into_iter().zip(&difference.flows) {
-        let cause = flow.cause.clone().unwrap_or_else(|| flow.summary.clone());
+        let cause = flow.cause.clone().unwrap_or_else(|| ends(flow));
         let row = Row {
             why: flow.summary.clone(),
             trace: row.trace.map(|traced| Traced { telling: Telling::Modes, ..traced }),
@@ -299,5 +301,26 @@ pub fn compare(
         a: comparison.a.words(state),
         b: if other.is_some() { file() } else { comparison.b.words(state) },
         groups,
+    }
+}
+
+/// `delivered → refused`, for flows whose cause is not known.
+fn ends(flow: &FlowChange) -> String {
+    match (end(&flow.before), end(&flow.after)) {
+        ("delivered", "delivered") => "other endpoints, shares or source address".to_owned(),
+        (before, after) => format!("{before} → {after}"),
+    }
+}
+
+fn end(shares: &[Share]) -> &'static str {
+    let is = |verdict: Verdict| shares.iter().all(|share| share.verdict == verdict);
+    match shares.first().map(|share| share.verdict) {
+        Some(Verdict::Deliver) if is(Verdict::Deliver) => "delivered",
+        Some(Verdict::Accept) if is(Verdict::Accept) => "taken by the node",
+        Some(Verdict::Drop) if is(Verdict::Drop) => "dropped",
+        Some(Verdict::Reject) if is(Verdict::Reject) => "refused",
+        Some(Verdict::NoMatch) if is(Verdict::NoMatch) => "not touched",
+        Some(Verdict::Unknown) if is(Verdict::Unknown) => "unknown",
+        _ => "delivered in part",
     }
 }

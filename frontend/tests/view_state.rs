@@ -11,7 +11,7 @@ use vipscope_shared::predict::names::{Destination, Source};
 use vipscope_shared::proxy::Via;
 use vipscope_shared::proxy::reading::Wanted;
 use vipscope_shared::scene::{Camera, Target};
-use vipscope_shared::whatif::edit::{Edit, NodeEdit};
+use vipscope_shared::whatif::edit::{Edit, NodeEdit, link};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn example() -> ViewState {
@@ -75,15 +75,17 @@ fn traced(from: &str, to: &str) -> Traced {
 #[wasm_bindgen_test]
 fn prints_what_a_reader_can_read() {
     let text = example().print();
-    assert_eq!(
-        text,
+    let edits = link::encode(&example().whatif.unwrap_or_default());
+    assert!(!edits.is_empty());
+    let expected = format!(
         "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&node=node%20a&mode=ipvs&family=ipv6\
          &from=pod/shop/web-0&to=svc/shop/cart:http&protocol=udp&via=node%20b&via-mode=nftables&compare=1&answer=3\
          &severity=info.error&check=SVC012&about=pod/shop/web-0&find=a%20%26%20b&suppressed=1\
          &why=shop/cart-x&why-node=node%20c&why-via=outside&lookup=cart.shop&asker=edge/web-1\
-         &whatif=%5B%7B%22op%22:%22node%22%2C%22node%22:%22node-d%22%2C%22state%22:%22drain%22%7D%5D\
+         &whatif={edits}\
          &b-mode=nftables&b-localhost=off&cam=-12.5,40,1.25&theme=dark&q=app%3Dweb%20%26%20more/%C3%BC&kiosk=1"
     );
+    assert_eq!(text, expected);
 }
 
 #[wasm_bindgen_test]

@@ -5,6 +5,7 @@ use vipscope_shared::scene::Target;
 
 use super::inspector::headline;
 use super::shell::{Shell, shell};
+use super::whatif::WhatIfItem;
 use crate::canvas::Hover;
 use crate::tracing::End;
 
@@ -81,6 +82,7 @@ pub fn TraceMenu(at: RwSignal<Option<Hover>>) -> impl IntoView {
                     style:left=format!("{}px", hover.x) style:top=format!("{}px", hover.y) on:keydown=closes>
                     <p class="muted">{title}</p>
                     {ends.into_iter().map(one).collect_view()}
+                    <WhatIfItem target=hover.target.clone() at=at/>
                 </div>
             }
         })

@@ -153,6 +153,7 @@ fn cell(shares: &[Share], ends: &[SocketAddr], shown: Shown) -> Cell {
         }
         (Verdict::Deliver | Verdict::Accept, _) => "taken".to_owned(),
         (Verdict::Unknown, _) => "unknown".to_owned(),
+        (Verdict::NoMatch, _) => "untouched".to_owned(),
         _ => "lost".to_owned(),
     };
     let band = |share: &Share| Band { part: part(share.fraction), look: hue(share) };
@@ -226,14 +227,9 @@ fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Accept => "taken by the node",
         Verdict::Drop => "dropped",
         Verdict::Reject => "refused",
-        Verdict::NoMatch => "no rule, unreachable",
+        Verdict::NoMatch => "not touched by any rule",
         Verdict::Unknown => "unknown",
     }
-}
-
-/// A fraction as a share of all, for a label.
-pub fn fraction(share: [u64; 2]) -> String {
-    fraction_text(share)
 }
 
 /// `cart:http` and `10.96.0.21:80 tcp`.

@@ -133,9 +133,9 @@ async fn a_refused_edit_says_the_api_servers_reason_next_to_it() {
     let verdicts =
         "[...document.querySelectorAll('[data-testid=whatif-verdicts] li')].map(line => line.innerText)";
     page.until("the refusal", &format!("({verdicts})[1]?.includes('Unsupported value')")).await.unwrap();
-    let fates = page.eval("[...document.querySelectorAll('[data-testid=whatif-verdicts] li')].map(line => line.className.includes('refused'))").await;
+    let fates = page.eval("[...document.querySelectorAll('[data-testid=whatif-verdicts] li')].map(line => line.classList.contains('is-refused'))").await;
     assert_eq!(fates.unwrap(), json!([false, true]));
-    let chip = page.eval("document.querySelector('.whatif-chip.refused').title").await.unwrap();
+    let chip = page.eval("document.querySelector('.whatif-chip.is-refused').title").await.unwrap();
     assert!(chip.as_str().unwrap().contains("spec.type"), "{chip}");
 
     // What is no edit list says so, and the edits stay.

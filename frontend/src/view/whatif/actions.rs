@@ -8,6 +8,7 @@ use vipscope_shared::whatif::edit::{Edit, ObjectName, WorkloadName};
 
 use super::Pane;
 use super::run::{WhatIf, whatif};
+use crate::canvas::Hover;
 use crate::view::shell::{Shell, shell};
 use crate::whatif::{Offer, Opt, offers, selector_edit, zone_edit};
 
@@ -28,6 +29,20 @@ pub fn WhatIfActions(target: Target) -> impl IntoView {
             </details>
         </Show>
     }
+}
+
+/// The map's menu: leads to what can be done to a thing.
+#[component]
+pub fn WhatIfItem(target: Target, at: RwSignal<Option<Hover>>) -> impl IntoView {
+    let shell = shell();
+    let whatif = whatif();
+    let can = shell.store.peek(|data| !offers(&data.state, &Default::default(), &target).is_empty());
+    let choose = move |_| {
+        at.set(None);
+        shell.select(Some(target.clone()));
+        whatif.show(Pane::Add);
+    };
+    can.then(|| view! { <button type="button" role="menuitem" class="menu-item" on:click=choose>"What if…"</button> })
 }
 
 /// One line for each thing that can be done.

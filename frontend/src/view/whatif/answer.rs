@@ -18,6 +18,7 @@ const PAGE: usize = 60;
 #[derive(Debug, Clone, PartialEq)]
 enum Face {
     NoEdits,
+    BadLink(String),
     Waiting,
     Refused(usize, String),
     Answer,
@@ -30,7 +31,7 @@ pub fn AnswerPane() -> impl IntoView {
     let face = Memo::new(move |_| {
         let count = shell.plan.with(|plan| plan.edits().len());
         whatif.outcome.with(|outcome| match outcome {
-            Outcome::Nothing if count == 0 => Face::NoEdits,
+            Outcome::Nothing if count == 0 => whatif.bad_link.get().map_or(Face::NoEdits, Face::BadLink),
             Outcome::Nothing => Face::Waiting,
             Outcome::Refused { index, reason } => Face::Refused(*index, reason.clone()),
             Outcome::Answer(_) => Face::Answer,
@@ -40,6 +41,12 @@ pub fn AnswerPane() -> impl IntoView {
         match face.get() {
         Face::NoEdits => view! {
             <p class="whatif-words">"Nothing is asked yet. Choose “+ edit”, or “What if…” in the inspector of a pod, a node or a Service."</p>
+        }
+        .into_any(),
+        Face::BadLink(problem) => view! {
+            <div class="whatif-refused" role="alert" data-testid="whatif-bad-link">
+                <MarkView mark=Mark::Bad label=""/><p>{problem}</p>
+            </div>
         }
         .into_any(),
         Face::Waiting => view! { <p class="whatif-words muted">"Working it out…"</p> }.into_any(),

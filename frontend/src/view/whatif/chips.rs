@@ -33,7 +33,7 @@ fn one((nth, edit): (usize, Edit)) -> impl IntoView {
     };
     let label = format!("Remove: {words}");
     view! {
-        <li class="chip whatif-chip" class:refused=move || refusal.with(Option::is_some) title=title data-nth=nth.to_string()>
+        <li class="chip whatif-chip" class:is-refused=move || refusal.with(Option::is_some) title=title data-nth=nth.to_string()>
             {mark}<span class="whatif-chip-words">{plain}" "<b>{bold}</b></span>
             <button type="button" class="whatif-remove" aria-label=label title="Remove"
                 on:click=move |_| shell.plan.update(|plan| plan.remove(nth))><IconView icon=Icon::Close/></button>

@@ -94,7 +94,7 @@ fn Verdicts(problem: RwSignal<Option<String>>) -> impl IntoView {
             view! { <MarkView mark=mark label=mark.as_str()/> }
         };
         view! {
-            <li class="verdict-line" class:refused=move || fate().0 == Mark::Bad>
+            <li class="verdict-line" class:is-refused=move || fate().0 == Mark::Bad>
                 {mark}<span>{plain}" "<b>{bold}</b><span class="verdict-why">{move || fate().1}</span></span>
             </li>
         }

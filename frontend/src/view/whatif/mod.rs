@@ -15,13 +15,12 @@ mod sections;
 use leptos::prelude::*;
 use vipscope_shared::whatif::edit::ObjectName;
 
-pub use actions::WhatIfActions;
+pub use actions::{WhatIfActions, WhatIfItem};
 pub use answer::{FlowTable, MomentSwitch};
 pub use run::{Moment, WhatIf, whatif};
 
 use super::shell::shell;
 use crate::ui::{Copy, Icon, IconView};
-use crate::words;
 
 /// What the drawer's body shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -143,9 +142,4 @@ fn Steps() -> impl IntoView {
                 on:click=move |_| shell.plan.update(|plan| plan.set(Vec::new()))>"Reset"</button>
         </div>
     }
-}
-
-/// `1 edit`.
-fn edits_text(count: usize) -> String {
-    words::count(count, "edit", "edits")
 }

@@ -10,11 +10,11 @@ use vipscope_shared::model::ClusterState;
 use vipscope_shared::scene::Target;
 use vipscope_shared::whatif::edit::Edit;
 
-use super::{Pane, edits_text};
+use super::Pane;
 use crate::view::shell::{Shell, shell};
 use crate::view_state::Screen;
 pub use crate::whatif::Outcome;
-use crate::whatif::{Plan, ask, counts};
+use crate::whatif::{Plan, ask, counts, link_problem};
 use crate::words;
 
 /// After a change of the cluster, changes are gathered for so long.
@@ -43,6 +43,8 @@ pub struct WhatIf {
     pub picking: RwSignal<bool>,
     pub outcome: RwSignal<Outcome>,
     pub moment: RwSignal<Moment>,
+    /// What is wrong with the edits of the page's own link; gone with the first edit.
+    pub bad_link: RwSignal<Option<String>>,
     /// The answer is late.
     pub busy: RwSignal<bool>,
     /// How long the last answer took, in milliseconds.
@@ -66,11 +68,15 @@ impl WhatIf {
             picking: RwSignal::new(false),
             outcome: RwSignal::new(Outcome::Nothing),
             moment: RwSignal::new(Moment::default()),
+            bad_link: RwSignal::new(bad_link()),
             busy: RwSignal::new(false),
             took: StoredValue::new(0.0),
             timer: StoredValue::new(None),
             asked: StoredValue::new(None),
         };
+        if run.bad_link.with_untracked(Option::is_some) {
+            shell.whatif_open.set(true);
+        }
         Effect::new(move || run.follow());
         run
     }
@@ -82,6 +88,9 @@ impl WhatIf {
             false => Vec::new(),
         };
         let revision = self.shell.store.with(|data| data.revision.clone());
+        if !edits.is_empty() && self.bad_link.with_untracked(Option::is_some) {
+            self.bad_link.set(None);
+        }
         if edits.is_empty() || revision.is_none() {
             self.cancel();
             self.asked.set_value(None);
@@ -256,11 +265,13 @@ impl WhatIf {
         }
         true
     }
+}
 
-    /// `2 edits`, for headings.
-    pub fn edits_words(self) -> String {
-        edits_text(self.shell.plan.with(|plan| plan.edits().len()))
-    }
+/// Of the page's address.
+fn bad_link() -> Option<String> {
+    let search = location().search().ok()?;
+    let text = web_sys::UrlSearchParams::new_with_str(&search).ok()?.get("whatif")?;
+    link_problem(&text)
 }
 
 /// Milliseconds since the page was opened.

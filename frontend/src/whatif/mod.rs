@@ -11,8 +11,8 @@ mod table;
 mod text;
 
 pub use ask::{Answer, Outcome, ask};
-pub use links::{link_of, link_to};
+pub use links::{link_of, link_problem, link_to};
 pub use offers::{Offer, Opt, chip, offers, selector_edit, workload_of, zone_edit};
 pub use plan::{Plan, manifest_name};
-pub use table::{Band, Cell, Row, Tone, counts, fraction, place_of, rows};
+pub use table::{Band, Cell, Row, Tone, counts, place_of, rows};
 pub use text::{Notation, manifest_of, print_edits, print_value, read_edits, read_manifest};
