@@ -67,12 +67,15 @@ pub fn ObservedTrace() -> impl IntoView {
         let node = node.get().filter(|_| shell.basis.get() == RulesBasis::Observed)?;
         let traced = shell.trace.get()?;
         let state = run.with(|all| {
-            all.node(&node).map(|one| (one.last_sync, one.drift_count, one.faults.clone())).unwrap_or_default()
+            all.node(&node)
+                .map(|one| (one.last_sync, one.drift_count, one.faults.clone()))
+                .unwrap_or_default()
         });
         // A change of the objects may change the answer as well.
         trace.answer.track();
         let protocol = traced.protocol.map(|protocol| protocol.lower().to_owned());
-        let trace = ActualTrace::new(node.to_string(), traced.from.to_string(), traced.to.to_string(), protocol);
+        let trace =
+            ActualTrace::new(node.to_string(), traced.from.to_string(), traced.to.to_string(), protocol);
         Some(Asked { trace, nth: traced.answer, state })
     });
     let answer = RwSignal::new(None::<Result<Vec<Answer>, String>>);
@@ -81,7 +84,9 @@ pub fn ObservedTrace() -> impl IntoView {
         spawn_local(async move {
             let told = trace_actual(&trace).await;
             // Meanwhile something else may have been asked.
-            if asked.try_with_untracked(|now| now.as_ref().is_some_and(|now| now.trace == trace)) == Some(true) {
+            if asked.try_with_untracked(|now| now.as_ref().is_some_and(|now| now.trace == trace))
+                == Some(true)
+            {
                 answer.set(Some(told));
             }
         });
