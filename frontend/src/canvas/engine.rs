@@ -87,7 +87,7 @@ pub(super) struct Engine {
     texts: Texts,
     tiles: Tiles,
     glide: Option<Glide>,
-    scheduled: bool,
+    scheduled: Option<i32>,
     callback: Option<Closure<dyn FnMut(f64)>>,
 }
 
@@ -111,7 +111,7 @@ impl Engine {
             texts: Texts::default(),
             tiles: Tiles::default(),
             glide: None,
-            scheduled: false,
+            scheduled: None,
             callback: None,
         };
         let engine = Rc::new(RefCell::new(engine));
@@ -238,14 +238,14 @@ impl Engine {
 
     /// Asks for a frame, if none is due.
     pub(super) fn wake(&mut self) {
-        let Some(callback) = self.callback.as_ref().filter(|_| !self.scheduled) else { return };
+        let Some(callback) = self.callback.as_ref().filter(|_| self.scheduled.is_none()) else { return };
         let window = web_sys::window();
         let asked = window.map(|window| window.request_animation_frame(callback.as_ref().unchecked_ref()));
-        self.scheduled = matches!(asked, Some(Ok(_)));
+        self.scheduled = asked.and_then(Result::ok);
     }
 
     fn tick(&mut self, _time: f64) {
-        self.scheduled = false;
+        self.scheduled = None;
         if self.draw() {
             self.wake();
         }
@@ -394,4 +394,13 @@ fn snapped(camera: Camera, viewport: Viewport) -> Camera {
         (middle - (middle - at * scale).round()) / scale
     };
     Camera { x: snap(camera.x, viewport.w), y: snap(camera.y, viewport.h), zoom: camera.zoom }
+}
+
+/// A frame that is due would call what is gone.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let (Some(window), Some(frame)) = (web_sys::window(), self.scheduled) {
+            let _ = window.cancel_animation_frame(frame);
+        }
+    }
 }

@@ -216,7 +216,7 @@ async fn the_ladder_names_the_rung_that_fails_and_lookups_show_every_step() {
     parameter(page, "why-node", "node-b").await;
 
     page.open(&format!("{}/?sel=svc/test/web&tab=dns", server.url)).await.unwrap();
-    page.until("an A record", "[...document.querySelectorAll('[data-testid=record]')].some(row => row.innerText.startsWith('web.test.svc.cluster.local\\tA'))").await.unwrap();
+    page.until("an A record", "[...document.querySelectorAll('[data-testid=record]')].some(row => row.textContent.startsWith('web.test.svc.cluster.localA'))").await.unwrap();
     let result = "document.querySelector('[data-testid=lookup-result]')?.innerText ?? ''";
     page.until(
         "the first name answers",
