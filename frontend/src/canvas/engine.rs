@@ -94,7 +94,7 @@ pub(super) struct Engine {
     tiles: Tiles,
     glide: Option<Glide>,
     traffic: Stream,
-    scheduled: bool,
+    scheduled: Option<i32>,
     /// There is more to draw than marks that have moved on.
     due: bool,
     /// When the last frame was drawn.
@@ -123,7 +123,7 @@ impl Engine {
             tiles: Tiles::default(),
             glide: None,
             traffic: Stream::default(),
-            scheduled: false,
+            scheduled: None,
             due: false,
             drawn: 0.0,
             callback: None,
@@ -268,14 +268,14 @@ impl Engine {
     }
 
     fn schedule(&mut self) {
-        let Some(callback) = self.callback.as_ref().filter(|_| !self.scheduled) else { return };
+        let Some(callback) = self.callback.as_ref().filter(|_| self.scheduled.is_none()) else { return };
         let window = web_sys::window();
         let asked = window.map(|window| window.request_animation_frame(callback.as_ref().unchecked_ref()));
-        self.scheduled = matches!(asked, Some(Ok(_)));
+        self.scheduled = asked.and_then(Result::ok);
     }
 
     fn tick(&mut self, time: f64) {
-        self.scheduled = false;
+        self.scheduled = None;
         if self.due || time - self.drawn >= traffic::FRAME {
             self.drawn = time;
             self.due = self.draw();
@@ -446,4 +446,13 @@ fn snapped(camera: Camera, viewport: Viewport) -> Camera {
         (middle - (middle - at * scale).round()) / scale
     };
     Camera { x: snap(camera.x, viewport.w), y: snap(camera.y, viewport.h), zoom: camera.zoom }
+}
+
+/// A frame that is due would call what is gone.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let (Some(window), Some(frame)) = (web_sys::window(), self.scheduled) {
+            let _ = window.cancel_animation_frame(frame);
+        }
+    }
 }

@@ -101,7 +101,7 @@ async fn a_dropped_file_replaces_the_cluster_and_works_without_a_backend() {
     )
     .await
     .unwrap();
-    page.press("f").await.unwrap();
+    page.click("[data-testid=findings-open]").await.unwrap();
     page.until(
         "the list",
         "document.querySelector('[data-code=SVC001][data-subject=\"Service filed/lost\"]')",
