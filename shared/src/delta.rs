@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ClusterState, EndpointSlice, Endpoints, Fault, Keyed, Kind, Namespace, Node, ObjectRef, Pod, ProxyConfig,
-    Service, Source, Table, Text,
+    ClusterState, EndpointSlice, Endpoints, Fault, Key, Keyed, Kind, Namespace, Node, ObjectRef, Pod,
+    ProxyConfig, Service, Source, Table, Text,
 };
 
 /// `EPOCH-NUMBER`. The epoch is drawn anew by every server process; numbers count its deltas from 0.
@@ -177,18 +177,18 @@ impl ClusterState {
             Object::ProxyConfig(object) => self.proxy_configs.upsert(object).1,
             Object::Pod(pod) => {
                 let (old, applied) = self.pods.upsert(pod);
-                if let Some(old) = old {
-                    self.unindex_pod(&old);
+                if applied.is_changed() && old.as_ref().map(|old| &old.node) != Some(&pod.node) {
+                    old.inspect(|old| self.unindex_pod(old));
+                    self.index_pod(pod);
                 }
-                self.index_pod(pod);
                 applied
             }
             Object::EndpointSlice(slice) => {
                 let (old, applied) = self.slices.upsert(slice);
-                if let Some(old) = old {
-                    self.unindex_slice(&old);
+                if applied.is_changed() && old.as_ref().map(|old| old.service()) != Some(slice.service()) {
+                    old.inspect(|old| self.unindex_slice(old));
+                    self.index_slice(slice);
                 }
-                self.index_slice(slice);
                 applied
             }
         }
@@ -197,17 +197,17 @@ impl ClusterState {
     fn delete(&mut self, object: &ObjectRef) -> Applied {
         let key = &object.key;
         Applied::when(match object.kind {
-            Kind::Namespace => self.namespaces.0.remove(key).is_some(),
-            Kind::Node => self.nodes.0.remove(key).is_some(),
-            Kind::Service => self.services.0.remove(key).is_some(),
-            Kind::Endpoints => self.endpoints.0.remove(key).is_some(),
-            Kind::ProxyConfig => self.proxy_configs.0.remove(key).is_some(),
+            Kind::Namespace => self.namespaces.take(key).is_some(),
+            Kind::Node => self.nodes.take(key).is_some(),
+            Kind::Service => self.services.take(key).is_some(),
+            Kind::Endpoints => self.endpoints.take(key).is_some(),
+            Kind::ProxyConfig => self.proxy_configs.take(key).is_some(),
             Kind::Pod => {
-                let old = self.pods.0.remove(key);
+                let old = self.pods.take(key);
                 old.as_ref().inspect(|pod| self.unindex_pod(pod)).is_some()
             }
             Kind::EndpointSlice => {
-                let old = self.slices.0.remove(key);
+                let old = self.slices.take(key);
                 old.as_ref().inspect(|slice| self.unindex_slice(slice)).is_some()
             }
         })
@@ -234,13 +234,15 @@ impl ClusterState {
 impl<T: Keyed + PartialEq> Table<T> {
     /// Stores `object` unless an equal one is there. Answers the replaced object, if it was another.
     fn upsert(&mut self, object: &Arc<T>) -> (Option<Arc<T>>, Applied) {
-        match self.0.get_mut(object.key()) {
+        // Looks before it writes: what is equal copies nothing.
+        match self.get(object.key()) {
             Some(old) if **old == **object => (None, Applied::Unchanged),
-            Some(old) => (Some(std::mem::replace(old, object.clone())), Applied::Changed),
-            None => {
-                self.0.insert(object.key().clone(), object.clone());
-                (None, Applied::Changed)
-            }
+            _ => (self.map_mut().insert(object.key().clone(), object.clone()), Applied::Changed),
         }
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Arc<T>> {
+        self.get(key)?;
+        self.map_mut().remove(key)
     }
 }

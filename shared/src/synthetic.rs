@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::delta::{Change, Object};
 use crate::model::{
     AddressType, ClusterIp, ClusterState, Conditions, Endpoint, EndpointAddress, EndpointPort, EndpointSlice,
-    Freshness, Ingress, IpMode, Key, Keyed, Kind, Labels, Meta, Namespace, Node, NodeAddress,
-    NodeAddressType, Owner, Pod, PodPhase, Protocol, SERVICE_NAME_LABEL, Service, ServicePort, ServiceType,
-    Source, TargetPort, TargetRef, Text, ZONE_LABEL,
+    Freshness, Ingress, IpMode, Key, Keyed, Kind, Labels, MANAGED_BY_LABEL, Meta, Namespace, Node,
+    NodeAddress, NodeAddressType, Owner, Pod, PodPhase, Protocol, SERVICE_NAME_LABEL, Service, ServicePort,
+    ServiceType, Source, TargetPort, TargetRef, Text, ZONE_LABEL,
 };
 
 /// How large a cluster is to be.
@@ -133,6 +133,8 @@ const NAMES: [&str; 16] = [
     "web", "cart", "catalog", "checkout", "stock", "users", "session", "feed", "mail", "index", "rank",
     "thumbs", "ledger", "quota", "audit", "relay",
 ];
+/// Who keeps the slices of Services with a selector.
+const MANAGER: &str = "endpointslice-controller.k8s.io";
 const NODES_PER_ZONE: usize = 3;
 
 struct Maker {
@@ -240,7 +242,8 @@ impl Maker {
         for (nth, pods) in pods.chunks(100).enumerate() {
             let key = Key::new(service.namespace.clone(), format!("{}-{nth:05}", service.name));
             let mut meta = Meta::named(key);
-            meta.labels = [(SERVICE_NAME_LABEL, &*service.name)].into_iter().collect::<Labels>();
+            let labels = [(SERVICE_NAME_LABEL, &*service.name), (MANAGED_BY_LABEL, MANAGER)];
+            meta.labels = labels.into_iter().collect::<Labels>();
             let slice = EndpointSlice {
                 meta,
                 address_type: AddressType::IPv4,

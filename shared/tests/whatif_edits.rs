@@ -14,7 +14,7 @@ mod support_yaml;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support_schema::faults;
-use support_yaml::HEALTHY;
+use support_yaml::{HEALTHY, edited};
 use vipscope_shared::manifest;
 use vipscope_shared::model::Key;
 use vipscope_shared::whatif::edit::link::{BadLink, MOST_BYTES, decode, encode};
@@ -57,82 +57,80 @@ fn good_documents_fit_schema_and_types() {
     assert_eq!(ops.len(), 9, "every operation is in the example");
 }
 
+const BAD: &[(&str, &str)] = &[
+    ("null", "expected an array of edits, or an object with the field `edits`: found nothing"),
+    ("5", "expected an array of edits, or an object with the field `edits`: found a single value"),
+    (
+        r#"{"edits":5}"#,
+        "expected an array of edits, or an object with the field `edits`: found `edits` that is not an array",
+    ),
+    (
+        r#"{"edits":[],"more":1}"#,
+        "expected an array of edits, or an object with the field `edits`: found an object with other fields",
+    ),
+    ("[5]", "edit 1: expected an object with the field `op`"),
+    (
+        "[{}]",
+        "edit 1: op: is missing; expected one of scale, pod, move, node, zone, apply, patch, delete, proxy",
+    ),
+    (r#"[{"op":"sclae"}]"#, "edit 1: op: `sclae` is not one of scale, pod,"),
+    (r#"[{"op":3}]"#, "edit 1: op: expected one of"),
+    (r#"[{"op":"scale","workload":"Deployment/shop/cart"}]"#, "edit 1: scale: missing field `replicas`"),
+    (
+        r#"[{"op":"delete","object":"Node/a"},{"op":"scale","workload":"Deployment/shop/cart","replicas":"5"}]"#,
+        "edit 2: replicas: invalid type: string \"5\", expected u32",
+    ),
+    (
+        r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":-1}]"#,
+        "edit 1: replicas: invalid value: integer `-1`, expected u32",
+    ),
+    (
+        r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":1.5}]"#,
+        "edit 1: replicas: invalid type: floating point `1.5`, expected u32",
+    ),
+    (
+        r#"[{"op":"scale","workload":"cart","replicas":1}]"#,
+        "edit 1: workload: `cart` does not name an object: expected KIND/NAMESPACE/NAME",
+    ),
+    (
+        r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":1,"now":true}]"#,
+        "edit 1: now: unknown field `now`, expected `workload` or `replicas`",
+    ),
+    (r#"[{"op":"pod","pod":"cart-x","state":"gone"}]"#, "edit 1: pod: `cart-x` is not NAMESPACE/NAME"),
+    (
+        r#"[{"op":"pod","pod":"shop/cart-x","state":"dead"}]"#,
+        "edit 1: state: unknown variant `dead`, expected one of `ready`, `unready`, `terminating`, `gone`",
+    ),
+    (
+        r#"[{"op":"node","node":"node-a","state":"off"}]"#,
+        "edit 1: state: unknown variant `off`, expected one of `cordon`",
+    ),
+    (r#"[{"op":"zone","node":"node-a"}]"#, "edit 1: zone: missing field `zone`"),
+    (
+        r#"[{"op":"zone","node":"node-a","zone":5}]"#,
+        "edit 1: zone: invalid type: integer `5`, expected a string",
+    ),
+    (
+        r#"[{"op":"delete","object":"Deployment/shop/cart"}]"#,
+        "edit 1: object: `Deployment/shop/cart` does not name an object",
+    ),
+    (
+        r#"[{"op":"delete","object":"Service/cart"}]"#,
+        "edit 1: object: `Service/cart` does not name an object",
+    ),
+    (r#"[{"op":"delete","object":"Node/shop/a"}]"#, "edit 1: object: `Node/shop/a` does not name an object"),
+    (
+        r#"[{"op":"delete","object":"ConfigMap/shop/other"}]"#,
+        "edit 1: object: `ConfigMap/shop/other` does not name an object",
+    ),
+    (r#"[{"op":"apply"}]"#, "edit 1: apply: missing field `manifest`"),
+    (r#"[{"op":"patch","object":"Service/shop/cart"}]"#, "edit 1: patch: missing field `patch`"),
+    (r#"[{"op":"proxy","node":null,"set":{}}]"#, "edit 1: node: invalid type: null, expected a string"),
+];
+
 #[test]
 fn bad_documents_fit_neither() {
-    let rows: &[(&str, &str)] = &[
-        ("null", "expected an array of edits, or an object with the field `edits`: found nothing"),
-        ("5", "expected an array of edits, or an object with the field `edits`: found a single value"),
-        (
-            r#"{"edits":5}"#,
-            "expected an array of edits, or an object with the field `edits`: found `edits` that is not an array",
-        ),
-        (
-            r#"{"edits":[],"more":1}"#,
-            "expected an array of edits, or an object with the field `edits`: found an object with other fields",
-        ),
-        ("[5]", "edit 1: expected an object with the field `op`"),
-        (
-            "[{}]",
-            "edit 1: op: is missing; expected one of scale, pod, move, node, zone, apply, patch, delete, proxy",
-        ),
-        (r#"[{"op":"sclae"}]"#, "edit 1: op: `sclae` is not one of scale, pod,"),
-        (r#"[{"op":3}]"#, "edit 1: op: expected one of"),
-        (r#"[{"op":"scale","workload":"Deployment/shop/cart"}]"#, "edit 1: scale: missing field `replicas`"),
-        (
-            r#"[{"op":"delete","object":"Node/a"},{"op":"scale","workload":"Deployment/shop/cart","replicas":"5"}]"#,
-            "edit 2: replicas: invalid type: string \"5\", expected u32",
-        ),
-        (
-            r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":-1}]"#,
-            "edit 1: replicas: invalid value: integer `-1`, expected u32",
-        ),
-        (
-            r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":1.5}]"#,
-            "edit 1: replicas: invalid type: floating point `1.5`, expected u32",
-        ),
-        (
-            r#"[{"op":"scale","workload":"cart","replicas":1}]"#,
-            "edit 1: workload: `cart` does not name an object: expected KIND/NAMESPACE/NAME",
-        ),
-        (
-            r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":1,"now":true}]"#,
-            "edit 1: now: unknown field `now`, expected `workload` or `replicas`",
-        ),
-        (r#"[{"op":"pod","pod":"cart-x","state":"gone"}]"#, "edit 1: pod: `cart-x` is not NAMESPACE/NAME"),
-        (
-            r#"[{"op":"pod","pod":"shop/cart-x","state":"dead"}]"#,
-            "edit 1: state: unknown variant `dead`, expected one of `ready`, `unready`, `terminating`, `gone`",
-        ),
-        (
-            r#"[{"op":"node","node":"node-a","state":"off"}]"#,
-            "edit 1: state: unknown variant `off`, expected one of `cordon`",
-        ),
-        (r#"[{"op":"zone","node":"node-a"}]"#, "edit 1: zone: missing field `zone`"),
-        (
-            r#"[{"op":"zone","node":"node-a","zone":5}]"#,
-            "edit 1: zone: invalid type: integer `5`, expected a string",
-        ),
-        (
-            r#"[{"op":"delete","object":"Deployment/shop/cart"}]"#,
-            "edit 1: object: `Deployment/shop/cart` does not name an object",
-        ),
-        (
-            r#"[{"op":"delete","object":"Service/cart"}]"#,
-            "edit 1: object: `Service/cart` does not name an object",
-        ),
-        (
-            r#"[{"op":"delete","object":"Node/shop/a"}]"#,
-            "edit 1: object: `Node/shop/a` does not name an object",
-        ),
-        (
-            r#"[{"op":"delete","object":"ConfigMap/shop/other"}]"#,
-            "edit 1: object: `ConfigMap/shop/other` does not name an object",
-        ),
-        (r#"[{"op":"apply"}]"#, "edit 1: apply: missing field `manifest`"),
-        (r#"[{"op":"patch","object":"Service/shop/cart"}]"#, "edit 1: patch: missing field `patch`"),
-        (r#"[{"op":"proxy","node":null,"set":{}}]"#, "edit 1: node: invalid type: null, expected a string"),
-    ];
-    for (text, expected) in rows {
+    for (text, expected) in BAD {
         let value: Value = serde_json::from_str(text).unwrap();
         assert!(!faults(&schema(), &value).is_empty(), "the schema takes {text}");
         let found = parse(text).expect_err(text).to_string();
@@ -273,6 +271,10 @@ fn what_kubectl_would_do() {
         let exported = export(&state, &edits);
         assert_eq!(exported.commands.len() + exported.left_out.len(), 1, "{edit}");
     }
+    let owner = ", ownerReferences: [{kind: ReplicaSet, name: web-5d9, controller: true}]";
+    let bare = manifest::load(&edited(HEALTHY, &[(owner, "")])).unwrap().state;
+    let drain = &parse("[{op: node, node: node-a, state: drain}]").unwrap()[0];
+    assert!(drain.to_kubectl(&bare).unwrap().ends_with(" --force"), "nobody makes bare pods again");
     let exported = export(&state, &parse(EXAMPLE).unwrap());
     let applied: Value = serde_json::from_str(exported.manifest.as_deref().unwrap()).unwrap();
     assert_eq!(applied["items"][0]["metadata"]["name"], "web");

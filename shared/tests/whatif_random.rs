@@ -77,7 +77,9 @@ fn carry_out(state: &mut ClusterState, plan: SlicePlan, service: &Key, done: &mu
 fn settled(seed: u64) -> ClusterState {
     let mut random = Random(seed);
     let mut state = if random.once_in(2) {
-        small::Maker::new(seed).cluster()
+        let mut maker = small::Maker::new(seed);
+        let state = maker.cluster();
+        maker.change(&state).0
     } else {
         let size = Size {
             namespaces: 1 + random.below(3),

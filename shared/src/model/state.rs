@@ -1,7 +1,7 @@
 //! [`ClusterState`]: every object by key, with the few indexes that all questions need.
 //!
-//! Read-only here: `delta` holds its only mutation. Objects are behind `Arc`, so a clone of the whole state copies
-//! pointers, and an object that did not change stays the same pointer.
+//! Read-only here: `delta` holds its only mutation. Objects and tables are behind `Arc`, so a clone of the whole state is cheap: a table
+//! is copied, pointer by pointer, at the first change after a clone, and an object that did not change stays the same pointer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,15 +15,20 @@ use super::{
 
 /// The objects of one kind, ordered by namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table<T>(pub(crate) BTreeMap<Key, Arc<T>>);
+pub struct Table<T>(Arc<BTreeMap<Key, Arc<T>>>);
 
 impl<T> Default for Table<T> {
     fn default() -> Table<T> {
-        Table(BTreeMap::new())
+        Table(Arc::default())
     }
 }
 
 impl<T> Table<T> {
+    /// For `delta` alone. Copies the table if a clone of the state has it too.
+    pub(crate) fn map_mut(&mut self) -> &mut BTreeMap<Key, Arc<T>> {
+        Arc::make_mut(&mut self.0)
+    }
+
     pub fn get(&self, key: &Key) -> Option<&Arc<T>> {
         self.0.get(key)
     }
@@ -66,7 +71,8 @@ impl<T: Serialize> Serialize for Table<T> {
 impl<'de, T: Keyed + Deserialize<'de>> Deserialize<'de> for Table<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Table<T>, D::Error> {
         let objects = Vec::<Arc<T>>::deserialize(deserializer)?;
-        Ok(Table(objects.into_iter().map(|object| (object.key().clone(), object)).collect()))
+        let map = objects.into_iter().map(|object| (object.key().clone(), object)).collect();
+        Ok(Table(Arc::new(map)))
     }
 }
 
@@ -86,10 +92,10 @@ pub struct ClusterState {
     pub(crate) faults: BTreeMap<ObjectRef, Arc<Fault>>,
     /// Slice names by Service key (same namespace). Derived.
     #[serde(skip)]
-    pub(crate) slices_by_service: BTreeMap<Key, BTreeSet<Text>>,
+    pub(crate) slices_by_service: Arc<BTreeMap<Key, BTreeSet<Text>>>,
     /// Pod keys by node name. Derived.
     #[serde(skip)]
-    pub(crate) pods_by_node: BTreeMap<Text, BTreeSet<Key>>,
+    pub(crate) pods_by_node: Arc<BTreeMap<Text, BTreeSet<Key>>>,
 }
 
 /// A label of pods: namespace, key, value.
@@ -141,8 +147,8 @@ impl From<Tables> for ClusterState {
             proxy_configs: tables.proxy_configs,
             sources: tables.sources,
             faults: tables.faults.into_iter().map(|fault| (fault.object.clone(), fault)).collect(),
-            slices_by_service: BTreeMap::new(),
-            pods_by_node: BTreeMap::new(),
+            slices_by_service: Arc::default(),
+            pods_by_node: Arc::default(),
         };
         let slices: Vec<_> = state.slices.values().cloned().collect();
         slices.iter().for_each(|slice| state.index_slice(slice));
@@ -251,32 +257,36 @@ impl ClusterState {
 
     pub(crate) fn index_slice(&mut self, slice: &EndpointSlice) {
         if let Some(service) = slice.service() {
-            self.slices_by_service.entry(service).or_default().insert(slice.name().clone());
+            let index = Arc::make_mut(&mut self.slices_by_service);
+            index.entry(service).or_default().insert(slice.name().clone());
         }
     }
 
     pub(crate) fn unindex_slice(&mut self, slice: &EndpointSlice) {
         let Some(service) = slice.service() else { return };
-        if let Some(names) = self.slices_by_service.get_mut(&service) {
+        let index = Arc::make_mut(&mut self.slices_by_service);
+        if let Some(names) = index.get_mut(&service) {
             names.remove(slice.name());
             if names.is_empty() {
-                self.slices_by_service.remove(&service);
+                index.remove(&service);
             }
         }
     }
 
     pub(crate) fn index_pod(&mut self, pod: &Pod) {
         if let Some(node) = &pod.node {
-            self.pods_by_node.entry(node.clone()).or_default().insert(pod.key().clone());
+            let index = Arc::make_mut(&mut self.pods_by_node);
+            index.entry(node.clone()).or_default().insert(pod.key().clone());
         }
     }
 
     pub(crate) fn unindex_pod(&mut self, pod: &Pod) {
         let Some(node) = &pod.node else { return };
-        if let Some(keys) = self.pods_by_node.get_mut(node) {
+        let index = Arc::make_mut(&mut self.pods_by_node);
+        if let Some(keys) = index.get_mut(node) {
             keys.remove(pod.key());
             if keys.is_empty() {
-                self.pods_by_node.remove(node);
+                index.remove(node);
             }
         }
     }
