@@ -14,7 +14,8 @@ const TRIES: usize = 5;
 async fn sandbox() -> (Vipscope, Browser) {
     let server = Vipscope::serve_sandbox(&[]).await.unwrap();
     let browser = Browser::start().await.unwrap();
-    browser.page.open(&server.url).await.unwrap();
+    // What is selected has rows of its own on the map.
+    browser.page.open(&format!("{}/?sel=svc/shop/cart", server.url)).await.unwrap();
     browser.page.until("the map", READY_PODS).await.unwrap();
     (server, browser)
 }
