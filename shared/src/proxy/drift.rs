@@ -164,7 +164,7 @@ impl Namer {
 
 /// The text after `--comment`, or after nft's `comment`.
 fn comment(line: &str) -> Option<&str> {
-    let rest = line.split_once("comment ")?.1;
+    let (_, rest) = line.split_once("--comment ").or_else(|| line.split_once(" comment "))?;
     match rest.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next(),
         None => rest.split(' ').next(),
@@ -307,6 +307,11 @@ pub fn rules_of(mut rules: Rules, namer: &Namer, service: &Key) -> Rules {
     let namer = learnt(&rules, namer);
     let others = |part: &str, line: &str| namer.service_of(part, line).is_some_and(|key| key != *service);
     retain_lines(&mut rules, |part, line| !others(part, line));
+    if let Rules::Nftables(table) = &mut rules {
+        let is_others = |part: String| namer.owner(&part).is_some_and(|key| key != *service);
+        table.chains.retain(|name, _| !is_others(format!("chain {name}")));
+        table.sets.retain(|name, _| !is_others(format!("set {name}")));
+    }
     if let Rules::Ipvs(ruleset) = &mut rules {
         ruleset
             .virtual_servers
