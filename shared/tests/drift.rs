@@ -219,6 +219,8 @@ fn rules_picked_out_are_those_made_for_the_service_alone() {
     let (node, namer) = (state.node("n1").unwrap(), Namer::new(&state));
     let sorted = |rules: Rules| {
         let mut parts = rules.parts();
+        // Which general rules ipvs mode has depends on the sets that all Services fill.
+        parts.retain(|name, _| rules.mode() != ProxyMode::Ipvs || !name.contains("/KUBE-"));
         parts.values_mut().for_each(|lines| lines.sort());
         parts.retain(|_, lines| !lines.is_empty());
         parts
