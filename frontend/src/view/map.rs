@@ -192,9 +192,9 @@ fn Legend(scene: Signal<Arc<Scene>>) -> impl IntoView {
         <div class="legend">
             <Show when=move || predicted.get()><span><i class="line predicted"></i>"predicted"</span></Show>
             <Show when=move || configured.get()><span><i class="line configured"></i>"configured"</span></Show>
-            <TrafficLegend/>
             <span class="legend-more">"width = share"</span>
             <span class="legend-more">{words}</span>
+            <TrafficLegend/>
         </div>
     }
 }
