@@ -33,6 +33,8 @@ pub use rule_drift::{Difference, RuleDrift};
 pub const HISTORY: usize = crate::ui::SPARKS;
 /// Without a message for so many milliseconds, what is known is stale.
 pub const STALE_MS: f64 = 3_000.0;
+/// Most messages over which a rate is the mean: connections are few and irregular.
+const SMOOTHED: u32 = 5;
 /// After its endpoints have changed, a Service's connections are not counted for so many messages: nodes take a moment to
 /// follow.
 const SETTLING: u32 = 3;
@@ -41,7 +43,7 @@ const SETTLING: u32 = 3;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flow {
     pub edge: TrafficEdge,
-    /// New connections per second.
+    /// New connections per second: a mean of the last seconds, but only of those since its Service was last changed.
     pub rate: f64,
     /// By messages, the newest last.
     history: VecDeque<f32>,
@@ -57,11 +59,16 @@ impl Flow {
     }
 
     fn push(&mut self, rate: f64) {
-        self.rate = rate;
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
         self.history.push_back(rate as f32);
+    }
+
+    fn smooth(&mut self, window: u32) {
+        let last = self.history.iter().rev().take(window as usize);
+        let (count, sum) = last.fold((0, 0.0), |(count, sum), rate| (count + 1, sum + f64::from(*rate)));
+        self.rate = sum / f64::from(count.max(1));
     }
 
     /// Takes a counter, and how many connections there were since the message before, if that one was seen.
@@ -99,14 +106,23 @@ impl Flow {
 struct Grounds {
     service: Option<Arc<Service>>,
     slices: Vec<Arc<EndpointSlice>>,
-    /// Messages still to come before connections count.
-    settling: u32,
+    /// Messages since it changed, up to [`HISTORY`].
+    age: u32,
 }
 
 impl Grounds {
-    fn of(state: &ClusterState, key: &Key, settling: u32) -> Grounds {
+    fn of(state: &ClusterState, key: &Key) -> Grounds {
         let slices = state.slices_of(key).cloned().collect();
-        Grounds { service: state.services().get(key).cloned(), slices, settling }
+        Grounds { service: state.services().get(key).cloned(), slices, age: 0 }
+    }
+
+    fn is_settling(&self) -> bool {
+        self.age < SETTLING
+    }
+
+    /// The first message after a change is of a time before it.
+    fn window(&self) -> u32 {
+        self.age.saturating_sub(1).clamp(1, SMOOTHED)
     }
 
     fn is_same(&self, other: &Grounds) -> bool {
@@ -283,20 +299,21 @@ impl Traffic {
             let Some(key) = flow.edge.service.as_ref().filter(|key| !grounds.contains_key(*key)) else {
                 continue;
             };
-            let mut new = Grounds::of(state, key, SETTLING);
+            let mut new = Grounds::of(state, key);
             match self.grounds.get(key) {
-                Some(old) if old.is_same(&new) => new.settling = old.settling.saturating_sub(1),
+                Some(old) if old.is_same(&new) => new.age = (old.age + 1).min(HISTORY as u32),
                 Some(_) => {}
                 // Seen for the first time: there is no change to wait for.
-                None => new.settling = 0,
+                None => new.age = HISTORY as u32,
             }
             grounds.insert(key.clone(), new);
         }
         for flow in &mut self.flows {
-            let key = flow.edge.service.as_ref();
-            if key.and_then(|key| grounds.get(key)).is_some_and(|grounds| grounds.settling > 0) {
+            let of_service = flow.edge.service.as_ref().and_then(|key| grounds.get(key));
+            if of_service.is_some_and(Grounds::is_settling) {
                 flow.counted = 0;
             }
+            flow.smooth(of_service.map_or(SMOOTHED, Grounds::window));
         }
         self.grounds = grounds;
     }
@@ -307,7 +324,7 @@ impl Traffic {
         if settings != self.settings {
             self.settings = settings;
             self.flows.iter_mut().for_each(|flow| flow.counted = 0);
-            self.grounds.values_mut().for_each(|grounds| grounds.settling = SETTLING);
+            self.grounds.values_mut().for_each(|grounds| grounds.age = 0);
         }
         self.nodes = nodes;
     }

@@ -109,7 +109,8 @@ fn rates_belong_to_the_edges_of_their_generation() {
     traffic.receive(rates(1, &[(0, 99.0, 99)]), &state, 0.0);
     assert_eq!(all(&traffic).0, 5.0, "of a generation that has passed: not taken");
     traffic.receive(rates(2, &[(0, 4.0, 7), (7, 99.0, 99)]), &state, 0.0);
-    assert_eq!(all(&traffic), (4.0, 9));
+    // One edge has 2 and 0, the other 3 and 4: rates are means of the last seconds.
+    assert_eq!(all(&traffic), (4.5, 9));
     let of_b = traffic.sum(|edge| *edge == b);
     assert_eq!(of_b.history, [3.0, 4.0], "the history goes on over generations");
     assert_eq!(traffic.sum(|edge| *edge == a).history, [2.0, 0.0]);
@@ -136,9 +137,9 @@ fn counters_that_go_back_and_numbers_that_are_none_count_nothing() {
     type Told = &'static [(f32, u64)];
     let rows: [(Told, f64, u64); 6] = [
         (&[(1.0, 10)], 1.0, 1),
-        (&[(1.0, 10), (2.0, 12)], 2.0, 3),
+        (&[(1.0, 10), (2.0, 12)], 1.5, 3),
         // A message was missed, and the counter knows.
-        (&[(1.0, 10), (2.0, 17)], 2.0, 8),
+        (&[(1.0, 10), (2.0, 17)], 1.5, 8),
         (&[(1.0, 10), (1.0, 1), (1.0, 3)], 1.0, 4),
         (&[(f32::NAN, 10)], 0.0, 0),
         (&[(-5.0, 10)], 0.0, 0),
@@ -170,6 +171,23 @@ fn counting_starts_anew_when_endpoints_or_a_node_change() {
     let stuck = vec![node("node-a", vec![NodeFault::SyncStopped])];
     traffic.receive(TrafficMessage::Nodes { nodes: stuck }, &changed, 0.0);
     assert_eq!(all(&traffic).1, 0);
+}
+
+#[wasm_bindgen_test]
+fn rates_are_smooth_but_follow_a_change_at_once() {
+    let one = edge("node-a", "web", "10.244.0.7:8080");
+    let mut traffic = taken(vec![edges(1, vec![one])]);
+    let (before, after) = (state(true), state(false));
+    let mut taken = |rate: f32, state: &ClusterState| {
+        traffic.receive(rates(1, &[(0, rate, 0)]), state, 0.0);
+        all(&traffic).0
+    };
+    assert_eq!(
+        [0.0, 10.0, 0.0, 10.0, 0.0, 10.0].map(|rate| taken(rate, &before)),
+        [0.0, 5.0, 10.0 / 3.0, 5.0, 4.0, 6.0]
+    );
+    // Nothing of what was before the change.
+    assert_eq!([4.0, 0.0, 0.0, 2.0, 1.0].map(|rate| taken(rate, &after)), [4.0, 0.0, 0.0, 1.0, 1.0]);
 }
 
 #[wasm_bindgen_test]
@@ -309,7 +327,7 @@ fn endpoints_get_what_they_should_or_it_is_said() {
         let of = |via| of_endpoints(&traffic, &state, service, &service.ports, via, &rows);
         assert!(of(Via::External).values().all(|one| one.seen.is_none()), "none came from outside");
         let found = of(Via::ClusterIp);
-        assert_eq!(found.values().map(|one| one.sum.rates.sum()).collect::<Vec<_>>(), [1.0, 2.0, 0.0]);
+        assert_eq!(found.values().map(|one| one.sum.rates.sum()).collect::<Vec<_>>(), [1.0, 1.5, 0.5]);
         found.into_values().map(|one| one.judgement).collect::<Vec<_>>()
     };
     use Judgement::{Agrees, Missing, Open, TooLittle, TooMuch, Unexpected};

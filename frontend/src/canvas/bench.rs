@@ -1,4 +1,5 @@
-//! With `?bench=1` in the URL the map measures itself: two seconds of an idle page, then five of panning. The result is
+//! With `?bench=1` in the URL the map measures itself: two seconds of an idle page, then five of panning; with `?bench=traffic`
+//! the same with traffic on every way, so that the idle page shows what moving marks cost. The result is
 //! JSON in `data-frames` of the document's element. Times are milliseconds per frame: `script` is the map's own code,
 //! `work` goes on until the browser has finished the frame's style, layout and paint.
 
@@ -6,12 +7,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde::Serialize;
-use vipscope_shared::scene::{Camera, Rect};
+use vipscope_shared::scene::{Camera, Edge, Lane, Lanes, Rect, Scene};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{MessageChannel, MessagePort};
 
 use super::engine::{Engine, now};
+use super::traffic::Motion;
 
 const SETTLE: f64 = 1_000.0;
 const IDLE: f64 = 2_000.0;
@@ -86,13 +88,39 @@ struct Bench {
 
 /// True if the URL asks for it.
 pub(super) fn is_asked() -> bool {
+    url_has("bench=1") || url_has("bench=traffic")
+}
+
+fn url_has(wanted: &str) -> bool {
     let search = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
-    search.trim_start_matches('?').split('&').any(|pair| pair == "bench=1")
+    search.trim_start_matches('?').split('&').any(|pair| pair == wanted)
+}
+
+/// Traffic on every way of a scene, from little to much.
+fn made_up(scene: &Scene) -> Lanes {
+    let lane = |(nth, edge): (usize, &Edge)| Lane {
+        from: edge.from.clone(),
+        to: edge.to.clone(),
+        service: edge.service.clone(),
+        a: edge.a,
+        b: edge.b,
+        rate: 1.0 + (nth % 60) as f64,
+        open: edge.open,
+        focused: false,
+        path: edge.path,
+    };
+    Lanes { lanes: scene.edges().iter().enumerate().map(lane).collect(), stops: Vec::new() }
 }
 
 /// Starts measuring. The scene has to be there.
 pub(super) fn start(engine: Rc<RefCell<Engine>>) {
     let Ok(channel) = MessageChannel::new() else { return };
+    if url_has("bench=traffic") {
+        let mut engine = engine.borrow_mut();
+        let lanes = made_up(engine.scene());
+        engine.set_lanes(&lanes);
+        engine.set_motion(Motion::Moving);
+    }
     let bench = Rc::new(RefCell::new(Bench {
         engine,
         started: now() + SETTLE,

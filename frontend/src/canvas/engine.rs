@@ -373,10 +373,23 @@ impl Engine {
         traffic.advance(now());
         if t >= 1.0 {
             traffic.draw(&mut brush, world);
+            self.draw_names(&mut brush, world, t, &traffic);
         }
         traffic.draw_stops(&mut brush, &self.scene, world, &|item| self.place(item, t));
         self.traffic = traffic;
         self.texts = texts;
+    }
+
+    /// Names on frames, over the lanes that cross them.
+    fn draw_names(&self, brush: &mut Brush, world: Rect, t: f64, traffic: &Stream) {
+        let frame = |item: &&Item| matches!(item.kind, ItemKind::Island | ItemKind::Node);
+        let crossed = |rect: Rect| rect.intersects(world) && traffic.crosses(rect);
+        for item in self.scene.items().iter().filter(frame) {
+            let rect = self.place(item, t);
+            if crossed(rect) {
+                brush.frame_label(item, rect);
+            }
+        }
     }
 
     /// What stands out: the hovered item with its neighbours, the selected one, the keyboard's place.

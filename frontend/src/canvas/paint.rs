@@ -236,7 +236,7 @@ impl Brush<'_> {
     }
 
     /// The name on an outline. When zoomed out it stays readable, on a ground of its own.
-    fn frame_label(&mut self, item: &Item, rect: Rect) {
+    pub(super) fn frame_label(&mut self, item: &Item, rect: Rect) {
         let detail = self.detail();
         let island = item.kind == ItemKind::Island;
         let size = match detail {

@@ -180,6 +180,11 @@ impl Stream {
         brush.done();
     }
 
+    /// True if a lane may cross the rectangle.
+    pub(super) fn crosses(&self, rect: Rect) -> bool {
+        self.tracks.iter().any(|track| track.bounds.grown(8.0).intersects(rect))
+    }
+
     /// What goes wrong, at the card of the Service.
     pub(super) fn draw_stops(
         &self,
@@ -192,7 +197,7 @@ impl Stream {
             let Some(item) = scene.find(&Target::Service(stop.service.clone())) else { continue };
             let rect = place(item);
             if item.path != PathRole::Off && rect.grown(20.0).intersects(world) {
-                brush.trouble(&stop_words(stop), rect);
+                brush.trouble(&[stop_words(stop), rate_text(stop.sum())], rect);
             }
         }
     }
@@ -267,14 +272,14 @@ impl Brush<'_> {
         self.ctx.set_global_alpha(1.0);
     }
 
-    /// A cross and words on the upper line of a card.
-    fn trouble(&self, words: &str, rect: Rect) {
+    /// A cross on the upper line of a card, with the first of these words that are no wider than it.
+    fn trouble(&self, words: &[String], rect: Rect) {
         let size = (10.0 / self.zoom).clamp(10.5, 40.0);
-        let is_tile = Detail::at(self.zoom) == Detail::Tile;
         self.ctx.set_font(&format!("600 {size:.2}px {}", self.palette.family));
-        let text =
-            if is_tile { 0.0 } else { self.ctx.measure_text(words).map_or(0.0, |metrics| metrics.width()) };
-        let width = text + size * if is_tile { 1.3 } else { 2.0 };
+        let width_of = |text: &str| self.ctx.measure_text(text).map_or(0.0, |metrics| metrics.width());
+        let fits = |text: &&String| width_of(text) + size * 2.0 <= rect.w;
+        let words = words.iter().find(fits).map_or("", String::as_str);
+        let width = if words.is_empty() { size * 1.3 } else { width_of(words) + size * 2.0 };
         let ground = Rect::new(rect.right() - width - 6.0, rect.y - size * 0.75, width, size * 1.4);
         self.ctx.begin_path();
         let _ = self.ctx.round_rect_with_f64(ground.x, ground.y, ground.w, ground.h, size * 0.6);
@@ -291,7 +296,7 @@ impl Brush<'_> {
         self.ctx.line_to(x - arm, y + arm);
         self.ctx.set_line_width(size * 0.16);
         self.ctx.stroke();
-        if !is_tile {
+        if !words.is_empty() {
             self.ctx.set_fill_style_str(&self.palette.bad);
             let _ = self.ctx.fill_text(words, ground.x + size * 1.2, y + size * 0.36);
         }

@@ -212,9 +212,9 @@ fn Legend(scene: Signal<Arc<Scene>>) -> impl IntoView {
             <Show when=move || configured.get()><span><i class="line configured"></i>"configured"</span></Show>
             <Show when=move || gone.get()><span><i class="line gone"></i>"would go"</span></Show>
             <Show when=move || new.get()><span><i class="line new"></i>"would come"</span></Show>
-            <TrafficLegend/>
             <span class="legend-more">"width = share"</span>
             <span class="legend-more">{words}</span>
+            <TrafficLegend/>
         </div>
     }
 }

@@ -18,7 +18,7 @@ use crate::ui::{Mark, MarkView};
 use crate::words;
 
 /// Headings of [`standing_cells`].
-pub const COLUMNS: [&str; 5] = ["Mode now", "Last sync", "Lag", "Connections", "Its rules"];
+pub const COLUMNS: [&str; 5] = ["Rules on it", "Their mode", "Last sync", "Lag", "Connections"];
 /// Lines of drift that are listed at once.
 const LISTED: usize = 60;
 /// What a slow sync takes unless another time is chosen, in milliseconds.
@@ -88,14 +88,14 @@ pub fn standing_cells(name: Text, open: RwSignal<BTreeSet<Text>>) -> impl IntoVi
         })
     };
     view! {
-        <td>{cell(|status| status.mode.to_string())}</td>
-        <td>{age}</td>
-        <td class:late=late>{cell(|status| lag(status.lag_ms))}</td>
-        <td class="mono">{cell(|status| words::thousands(status.connections))}</td>
         <td class="node-standing">
             {rules}
             <button type="button" class="btn" aria-expanded=expanded aria-label=label data-testid="node-open" on:click=toggle>"Details"</button>
         </td>
+        <td>{cell(|status| status.mode.to_string())}</td>
+        <td>{age}</td>
+        <td class:late=late>{cell(|status| lag(status.lag_ms))}</td>
+        <td class="mono">{cell(|status| words::thousands(status.connections))}</td>
     }
 }
 

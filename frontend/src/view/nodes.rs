@@ -13,7 +13,9 @@ use super::traffic_run::traffic_run;
 use crate::ui::{Mark, MarkView};
 use crate::words;
 
-const HEADINGS: [&str; 7] = ["Node", "Zone", "State", "Pods", "Address", "kube-proxy mode", "kubelet"];
+const HEADINGS: [&str; 2] = ["Node", "State"];
+/// After how its rules stand.
+const MORE_HEADINGS: [&str; 5] = ["kube-proxy mode", "Pods", "Zone", "Address", "kubelet"];
 /// Rows shown at once; more on demand.
 const PAGE: usize = 200;
 
@@ -62,7 +64,12 @@ pub fn NodesScreen() -> impl IntoView {
     let hidden = move || all.with(|names| names.len()).saturating_sub(limit.get());
     let headings = move || {
         let more: &[&str] = if is_read.get() { &COLUMNS } else { &[] };
-        HEADINGS.iter().chain(more).map(|name| view! { <th scope="col">{*name}</th> }).collect_view()
+        HEADINGS
+            .iter()
+            .chain(more)
+            .chain(&MORE_HEADINGS)
+            .map(|name| view! { <th scope="col">{*name}</th> })
+            .collect_view()
     };
     view! {
         <div class="sheet" data-testid="nodes">
@@ -95,14 +102,20 @@ fn node_row(name: Text, is_read: Memo<bool>, open: RwSignal<BTreeSet<Text>>) -> 
     let (target, read, link) = (Target::Node(name.clone()), name.clone(), name.clone());
     let selected = move || shell.selected.with(|selected| selected.as_ref() == Some(&target));
     let row = Memo::new(move |_| shell.store.state(|state| row(state, &read)));
-    let facts = move || {
+    let state = move || {
         row.get().map(|row| view! {
-            <td>{row.zone}</td>
             <td class=format!("health {}", row.mark.as_str())><MarkView mark=row.mark label=""/>{row.state}</td>
-            <td class="mono" title="ready / all">{format!("{}/{}", row.ready_pods, row.pods)}</td>
-            <td class="mono">{row.address}</td>
-            <td>{row.mode}</td>
-            <td class="mono">{row.version}</td>
+        })
+    };
+    let facts = move || {
+        row.get().map(|row| {
+            view! {
+                <td>{row.mode}</td>
+                <td class="mono" title="ready / all">{format!("{}/{}", row.ready_pods, row.pods)}</td>
+                <td>{row.zone}</td>
+                <td class="mono">{row.address}</td>
+                <td class="mono">{row.version}</td>
+            }
         })
     };
     let (standing, details) = (name.clone(), name.clone());
@@ -110,12 +123,13 @@ fn node_row(name: Text, is_read: Memo<bool>, open: RwSignal<BTreeSet<Text>>) -> 
     view! {
         <tr class:on=selected data-node=link.to_string()>
             <th scope="row">{node_link(&link)}</th>
-            {facts}
+            {state}
             <Show when=move || is_read.get()>{standing_cells(standing.clone(), open)}</Show>
+            {facts}
         </tr>
         <Show when=move || is_open.get()>
             <tr class="node-details" data-details=details.to_string()>
-                <td colspan=HEADINGS.len() + COLUMNS.len()><NodeDetails name=details.clone()/></td>
+                <td colspan=HEADINGS.len() + COLUMNS.len() + MORE_HEADINGS.len()><NodeDetails name=details.clone()/></td>
             </tr>
         </Show>
     }

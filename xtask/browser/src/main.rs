@@ -17,18 +17,20 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Opens the app on 500 Services and 5,000 endpoints and prints what it measures while it pans.
+/// Opens the app on 500 Services and 5,000 endpoints and prints what it measures while it pans, without and with traffic.
 async fn bench() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("cluster.json");
     fs::write(&file, synthetic::cluster(synthetic::MAP).to_string())?;
     let server = Vipscope::serve(&["--source", &format!("file:{}", file.display())]).await?;
     let browser = Browser::start().await?;
-    browser.page.open(&format!("{}/?bench=1", server.url)).await?;
-    let minutes = Duration::from_secs(120);
-    let frames =
-        browser.page.until_within("figures", minutes, "document.documentElement.dataset.frames").await?;
-    println!("{}", frames.as_str().unwrap_or_default());
+    for what in ["1", "traffic"] {
+        browser.page.open(&format!("{}/?bench={what}", server.url)).await?;
+        let minutes = Duration::from_secs(120);
+        let frames =
+            browser.page.until_within("figures", minutes, "document.documentElement.dataset.frames").await?;
+        println!("bench={what} {}", frames.as_str().unwrap_or_default());
+    }
     Ok(())
 }
 
