@@ -5,11 +5,16 @@ use super::wire::{KubeProxyConfiguration, ModeSettings};
 use crate::model::{Cause, LocalDetector, Masquerade, NodePortAddresses, ProxyMode, ProxySettings, Text};
 
 /// Parses a KubeProxyConfiguration. `field` is where it stands, for messages.
+///
+/// By way of JSON, as `sigs.k8s.io/yaml` does, so that types of scalars are judged the same way.
 pub(super) fn settings(field: &str, text: &str) -> Result<ProxySettings, Cause> {
-    let wire: KubeProxyConfiguration = serde_saphyr::from_str_with_options(text, super::file::yaml_options())
-        .map_err(|error| {
-            cause(field, format!("is not a KubeProxyConfiguration: {}", super::file::one_line(&error)))
-        })?;
+    let bad = |why: String| cause(field, format!("is not a KubeProxyConfiguration: {why}"));
+    let value: serde_json::Value = serde_saphyr::from_str_with_options(text, super::file::yaml_options())
+        .map_err(|error| bad(super::file::one_line(&error)))?;
+    let wire = serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        bad(if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) })
+    })?;
     understood(field, wire)
 }
 
