@@ -119,6 +119,18 @@ fn what_is_typed_is_one_step() {
     plan.type_in(vec![unready("shop/c")]);
     plan.undo();
     assert_eq!(plan.edits(), [unready("shop/a")]);
+    // A name that is typed letter by letter is one object.
+    let apply = |name: &str| {
+        edit(json!({ "op": "apply", "manifest": { "kind": "Service", "metadata": { "name": name } } }))
+    };
+    plan.type_over(apply("w"));
+    plan.type_over(apply("we"));
+    assert_eq!(plan.edits(), [unready("shop/a"), apply("we")]);
+    plan.type_in(vec![unready("shop/a")]);
+    plan.type_over(apply("web"));
+    plan.undo();
+    assert_eq!(plan.edits(), [unready("shop/a")]);
+    assert!(plan.can_redo());
 }
 
 /// `Pod: ready* [unready] terminating gone`: the star is what there is, brackets what is wanted.

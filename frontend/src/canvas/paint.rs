@@ -530,7 +530,7 @@ impl Brush<'_> {
         let size = if small { self.px(8.5).clamp(11.5, 17.0) } else { 11.5 };
         let y = rect.center().y + size * 0.36;
         let mut end = rect.right() - 9.0;
-        if !item.tag.is_empty() && (!small || item.focused) {
+        if !item.tag.is_empty() && (!small || item.focused || item.ghost.is_some()) {
             let font = self.font(400, size - 0.5);
             let color = match item.health {
                 Health::Failing => &self.palette.bad,

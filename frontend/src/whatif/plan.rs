@@ -9,8 +9,8 @@ pub struct Plan {
     now: Vec<Edit>,
     past: Vec<Vec<Edit>>,
     future: Vec<Vec<Edit>>,
-    /// The last step is typed text, of which more may come.
-    typing: bool,
+    /// The list before the text that is being typed: all of the typing is one step.
+    typing: Option<Vec<Edit>>,
 }
 
 impl Plan {
@@ -24,7 +24,7 @@ impl Plan {
 
     /// Another list: one step to undo, unless it is the same.
     pub fn set(&mut self, edits: Vec<Edit>) {
-        self.typing = false;
+        self.typing = None;
         if edits != self.now {
             self.past.push(std::mem::replace(&mut self.now, edits));
             self.future.clear();
@@ -50,17 +50,22 @@ impl Plan {
 
     /// Another list while text is typed: all of it is one step to undo.
     pub fn type_in(&mut self, edits: Vec<Edit>) {
-        if self.typing {
-            self.now = edits;
-        } else {
-            self.set(edits);
-            self.typing = true;
+        let base = self.typing.take().unwrap_or_else(|| self.now.clone());
+        match (self.now == base, edits == base) {
+            (true, false) => {
+                self.past.push(base.clone());
+                self.future.clear();
+            }
+            (false, true) => drop(self.past.pop()),
+            _ => {}
         }
+        self.now = edits;
+        self.typing = Some(base);
     }
 
     /// [`Plan::put`] while text is typed.
     pub fn type_over(&mut self, edit: Edit) {
-        let mut next = Plan::of(self.now.clone());
+        let mut next = Plan::of(self.typing.clone().unwrap_or_else(|| self.now.clone()));
         next.put(edit);
         self.type_in(next.now);
     }
@@ -80,14 +85,14 @@ impl Plan {
     }
 
     pub fn undo(&mut self) {
-        self.typing = false;
+        self.typing = None;
         if let Some(edits) = self.past.pop() {
             self.future.push(std::mem::replace(&mut self.now, edits));
         }
     }
 
     pub fn redo(&mut self) {
-        self.typing = false;
+        self.typing = None;
         if let Some(edits) = self.future.pop() {
             self.past.push(std::mem::replace(&mut self.now, edits));
         }

@@ -164,12 +164,18 @@ fn cell(shares: &[Share], ends: &[SocketAddr], shown: Shown) -> Cell {
     let line = |share: &Share| {
         let pod = share.pod.as_ref().map(|pod| pod.name.to_string());
         let who = pod.or_else(|| share.endpoint.map(|end| end.to_string()));
-        let who = who.unwrap_or_else(|| format!("{}: {}", verdict_word(share.verdict), share.reason));
+        let who = who.unwrap_or_else(|| fate(share));
         let note = if share.masquerade && share.verdict == Verdict::Deliver { " (masqueraded)" } else { "" };
         let condition = share.condition.as_ref().map(|text| format!(", {text}")).unwrap_or_default();
         (fraction_text(share.fraction), format!("{who}{note}{condition}"))
     };
     Cell { bands, words: words(shares, shown), tone: Tone::Plain, lines: shares.iter().map(line).collect() }
+}
+
+/// What becomes of a connection that no endpoint gets.
+fn fate(share: &Share) -> String {
+    let word = verdict_word(share.verdict);
+    if share.reason.starts_with(word) { share.reason.clone() } else { format!("{word}: {}", share.reason) }
 }
 
 fn part([part, whole]: [u64; 2]) -> f64 {

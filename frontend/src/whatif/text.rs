@@ -1,5 +1,6 @@
 //! Edits and manifests as text, YAML or JSON, there and back.
 
+use serde::Serialize;
 use serde_json::Value;
 use vipscope_shared::delta::Object;
 use vipscope_shared::manifest::{encode, parse_documents, to_yaml};
@@ -13,7 +14,7 @@ pub enum Notation {
     Json,
 }
 
-pub fn print_value(value: &Value, notation: Notation) -> String {
+pub fn print_value(value: &impl Serialize, notation: Notation) -> String {
     match notation {
         Notation::Yaml => to_yaml(value),
         Notation::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
@@ -22,10 +23,7 @@ pub fn print_value(value: &Value, notation: Notation) -> String {
 
 /// Nothing for no edits.
 pub fn print_edits(edits: &[Edit], notation: Notation) -> String {
-    match serde_json::to_value(edits) {
-        Ok(value) if !edits.is_empty() => print_value(&value, notation),
-        _ => String::new(),
-    }
+    if edits.is_empty() { String::new() } else { print_value(&edits, notation) }
 }
 
 /// A list of edits; no text is no edits. Errors in words, with the edit's number.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::decode;
@@ -55,7 +55,7 @@ pub fn load_into(loaded: &mut Loaded, text: &str) -> Result<(), FileError> {
 }
 
 /// A value as YAML text, in block style.
-pub fn to_yaml(value: &Value) -> String {
+pub fn to_yaml(value: &impl Serialize) -> String {
     serde_saphyr::to_string(value).unwrap_or_default()
 }
 

@@ -179,7 +179,7 @@ fn scale(workload: WorkloadName, present: u32, offer: Memo<Option<Offer>>) -> im
     };
     view! {
         <div class="offer" role="group" aria-label=format!("Scale {workload}") data-offer="Scale">
-            <span class="offer-name" title=workload.to_string()>{format!("{} {}", workload.kind, workload.key.name)}</span>
+            <span class="offer-name" title=workload.to_string()>{format!("Scale {}", workload.key.name)}</span>
             <div class="offer-scale">
                 <button type="button" class="btn square" aria-label=label("One pod less:") disabled=move || wanted() == 0
                     on:click=move |_| to(untrack(wanted).saturating_sub(1))>"−"</button>

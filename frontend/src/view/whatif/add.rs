@@ -100,7 +100,7 @@ fn AllNodes() -> impl IntoView {
     };
     view! {
         <label class="offer">
-            <span class="offer-name">"All nodes' mode"</span>
+            <span class="offer-name">"All nodes"</span>
             <select data-testid="whatif-all-modes" on:change=changed>
                 <option value="" prop:selected=move || planned.with(Option::is_none)>"as it is"</option>
                 {ProxyMode::ALL.map(option)}

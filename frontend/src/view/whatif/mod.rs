@@ -49,15 +49,14 @@ pub fn WhatIfButton() -> impl IntoView {
     let shell = shell();
     let whatif = whatif();
     let count = move || shell.plan.with(|plan| plan.edits().len());
-    let words = move || match count() {
-        0 => "What if".to_owned(),
-        count => format!("What if · {count}"),
+    let more = move || {
+        (count() > 0).then(|| view! { <span class="whatif-count">{format!(" · {}", count())}</span> })
     };
     view! {
         <button type="button" class="btn whatif-open" data-testid="whatif-open" title="What if (w)"
             aria-expanded=move || shell.whatif_open.get().to_string()
             aria-pressed=move || shell.whatif_open.get().to_string()
-            on:click=move |_| whatif.toggle()>{words}</button>
+            on:click=move |_| whatif.toggle()>"What if"{more}</button>
     }
 }
 

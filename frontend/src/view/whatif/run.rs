@@ -50,6 +50,8 @@ pub struct WhatIf {
     /// How long the last answer took, in milliseconds.
     took: StoredValue<f64>,
     timer: StoredValue<Option<TimeoutHandle>>,
+    /// The answer that is worked out next is to another question, not to the same one of a changed cluster.
+    is_fresh: StoredValue<bool>,
     /// What was asked last.
     asked: StoredValue<Option<(Vec<Edit>, Option<Revision>)>>,
 }
@@ -72,6 +74,7 @@ impl WhatIf {
             busy: RwSignal::new(false),
             took: StoredValue::new(0.0),
             timer: StoredValue::new(None),
+            is_fresh: StoredValue::new(false),
             asked: StoredValue::new(None),
         };
         if run.bad_link.with_untracked(Option::is_some) {
@@ -107,6 +110,7 @@ impl WhatIf {
         self.cancel();
         if is_new {
             mark("whatif-asked");
+            self.is_fresh.set_value(true);
             self.busy.set(self.is_slow());
             self.later(Duration::ZERO);
         } else {
@@ -157,10 +161,12 @@ impl WhatIf {
         self.asked.set_value(Some((edits, revision)));
         self.set(outcome);
         self.busy.set(false);
-        request_animation_frame(|| {
-            mark("whatif-shown");
-            measure("whatif", "whatif-asked", "whatif-shown");
-        });
+        if self.is_fresh.try_update_value(std::mem::take).unwrap_or_default() {
+            request_animation_frame(|| {
+                mark("whatif-shown");
+                measure("whatif", "whatif-asked", "whatif-shown");
+            });
+        }
     }
 
     fn set(self, outcome: Outcome) {
