@@ -12,10 +12,15 @@ use vipscope_shared::diagnose;
 use vipscope_shared::model::{ClusterState, EndpointSlice, ProxyMode};
 use vipscope_shared::synthetic::{self, Size};
 use vipscope_shared::whatif::compare::with_mode;
-use vipscope_shared::whatif::{Options, difference_with};
+use vipscope_shared::whatif::{Findings, Options, difference_with};
 
 fn main() {
     divan::main();
+}
+
+/// Flows, connections and rules; findings are measured apart.
+fn options() -> Options<'static> {
+    Options { findings: Findings::Skip, ..Options::at(Timestamp::UNIX_EPOCH) }
 }
 
 /// The same with one endpoint less.
@@ -27,12 +32,12 @@ fn without_one(state: &ClusterState) -> ClusterState {
     after
 }
 
-/// One changed slice, with flows, rules and findings.
+/// One changed slice.
 #[divan::bench(args = ProxyMode::ALL, sample_count = 10)]
 fn one_slice_10000_x_15(bencher: Bencher, mode: ProxyMode) {
     let before = with_mode(&synthetic::uniform(10_000, 15, 50), mode);
     let after = without_one(&before);
-    bencher.bench_local(|| difference_with(&before, &after, &Options::at(Timestamp::UNIX_EPOCH)));
+    bencher.bench_local(|| difference_with(&before, &after, &options()));
 }
 
 /// The same where pods are known too.
@@ -41,7 +46,7 @@ fn one_slice_with_pods_10000_x_15(bencher: Bencher) {
     let size = Size { namespaces: 100, nodes: 50, services: 10_000, endpoints: 150_000 };
     let before = synthetic::cluster(size, 1);
     let after = without_one(&before);
-    bencher.bench_local(|| difference_with(&before, &after, &Options::at(Timestamp::UNIX_EPOCH)));
+    bencher.bench_local(|| difference_with(&before, &after, &options()));
 }
 
 /// The findings of that cluster alone.

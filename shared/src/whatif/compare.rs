@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use super::cause::UNKNOWN;
+use super::cause::cause;
 use super::difference::Difference;
 use super::{Options, difference_with};
 use crate::delta::{Change, Object};
@@ -10,7 +12,11 @@ use crate::model::{ClusterState, Meta, ProxyConfig, ProxyMode, ProxySettings};
 
 /// What flows do otherwise in `after`, and why.
 pub fn compare(before: &ClusterState, after: &ClusterState, options: &Options<'_>) -> Difference {
-    difference_with(before, after, options)
+    let mut difference = difference_with(before, after, options);
+    for flow in &mut difference.flows {
+        flow.cause = Some(cause(flow, before, after));
+    }
+    difference
 }
 
 /// The cluster with this mode on all nodes; all other settings stay.

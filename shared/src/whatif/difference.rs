@@ -67,10 +67,10 @@ pub struct SourceClass {
     pub node: Text,
     pub origin: Origin,
     /// The pods of the class, if it is of certain pods; empty: all others of the node.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "key_texts")]
     pub pods: Vec<Key>,
     /// Pods of the node that are not in the class, although `pods` is empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "key_texts")]
     pub except_pods: Vec<Key>,
     /// The addresses of the class as networks, if rules tell addresses apart; empty: all others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -115,7 +115,7 @@ fn is_false(value: &bool) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// `None`: no Service claims it, before or after.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
     pub service: Option<Key>,
     /// Empty if the port has no name.
     pub port_name: Text,
@@ -151,7 +151,7 @@ pub struct Share {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<SocketAddr>,
     /// The pod behind it, as `namespace/name`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
     pub pod: Option<Key>,
     /// The endpoint sees an address of the node as the source.
     pub masquerade: bool,
@@ -167,6 +167,7 @@ pub struct BrokenConnections {
     pub target: Target,
     /// `None`: all of the target's.
     pub endpoint: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
     pub pod: Option<Key>,
     /// Nodes whose rules carry them; empty: all.
     pub nodes: Vec<Text>,
@@ -206,7 +207,7 @@ pub struct RuleLine {
     #[serde(flatten)]
     pub line: LineText,
     /// The Service it concerns, if one can be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
     pub service: Option<Key>,
 }
 
@@ -228,4 +229,47 @@ pub enum Fate {
 pub struct FindingsChange {
     pub appeared: Vec<Finding>,
     pub vanished: Vec<Finding>,
+}
+
+/// `namespace/name`.
+fn key_of(text: &str) -> Result<Key, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => Ok(Key::new(namespace, name)),
+        _ => Err(format!("`{text}` is not NAMESPACE/NAME")),
+    }
+}
+
+/// A key as text.
+mod key_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::model::Key;
+
+    pub fn serialize<S: Serializer>(key: &Option<Key>, out: S) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => out.collect_str(key),
+            None => out.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Key>, D::Error> {
+        let text = Option::<String>::deserialize(input)?;
+        text.map(|text| super::key_of(&text)).transpose().map_err(D::Error::custom)
+    }
+}
+
+/// Keys as texts.
+mod key_texts {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::model::Key;
+
+    pub fn serialize<S: Serializer>(keys: &[Key], out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(keys.iter().map(ToString::to_string))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Key>, D::Error> {
+        let texts = Vec::<String>::deserialize(input)?;
+        texts.iter().map(|text| super::key_of(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
+    }
 }

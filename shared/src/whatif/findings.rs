@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-
+use super::Findings;
 use super::difference::FindingsChange;
 use crate::diagnose::{Code, Finding, Options, diagnose};
 use crate::model::{ClusterState, ObjectRef};
@@ -11,12 +10,24 @@ use crate::model::{ClusterState, ObjectRef};
 /// What a finding is told apart by.
 type Identity<'a> = (Code, &'a ObjectRef, &'a str);
 
-/// The findings of one cluster that the other one has not. Every check is run over both: many of them look at several
-/// Services at once.
-pub(super) fn changed(before: &ClusterState, after: &ClusterState, now: Timestamp) -> FindingsChange {
-    let options = Options::at(now);
-    let (old, new) = (diagnose(before, &options).findings, diagnose(after, &options).findings);
-    FindingsChange { appeared: lacking(&new, &old), vanished: lacking(&old, &new) }
+/// The findings of one cluster that the other one has not.
+pub(super) fn changed(
+    before: &ClusterState,
+    after: &ClusterState,
+    options: &super::Options<'_>,
+) -> FindingsChange {
+    let of = |state| diagnose(state, &Options::at(options.now)).findings;
+    let made;
+    let old = match options.findings {
+        Findings::Skip => return FindingsChange::default(),
+        Findings::Known(known) => known,
+        Findings::Compare => {
+            made = of(before);
+            &made
+        }
+    };
+    let new = of(after);
+    FindingsChange { appeared: lacking(&new, old), vanished: lacking(old, &new) }
 }
 
 fn identity(finding: &Finding) -> Identity<'_> {

@@ -3,6 +3,7 @@
 //! [`edit`] is the language of edits, [`apply`] makes the other cluster, [`difference`] compares two clusters flow by flow.
 
 pub mod apply;
+mod cause;
 pub mod compare;
 pub mod difference;
 pub mod edit;
@@ -11,6 +12,7 @@ mod flows;
 
 use jiff::Timestamp;
 
+use crate::diagnose::Finding;
 use crate::model::{ClusterState, ObjectRef};
 use difference::Difference;
 
@@ -23,6 +25,19 @@ pub struct Options<'a> {
     pub rule_lines: usize,
     /// The only objects that can be others, if the caller knows; else they are looked for.
     pub changed: Option<&'a [ObjectRef]>,
+    pub findings: Findings<'a>,
+}
+
+/// How findings are compared. Every check is run over the whole cluster, since many look at several Services at once: at 10,000
+/// Services that takes longer than everything else together.
+#[derive(Debug, Clone, Copy)]
+pub enum Findings<'a> {
+    /// Both clusters are diagnosed.
+    Compare,
+    /// Those of the first cluster are known; only the second is diagnosed.
+    Known(&'a [Finding]),
+    /// They are left out.
+    Skip,
 }
 
 /// Lines of rules that are shown for a node, unless the caller says otherwise.
@@ -30,7 +45,7 @@ const RULE_LINES: usize = 40;
 
 impl Options<'_> {
     pub fn at(now: Timestamp) -> Options<'static> {
-        Options { now, rule_lines: RULE_LINES, changed: None }
+        Options { now, rule_lines: RULE_LINES, changed: None, findings: Findings::Compare }
     }
 }
 
@@ -44,8 +59,8 @@ pub fn difference_with(before: &ClusterState, after: &ClusterState, options: &Op
     let mut survey = flows::Survey::new(before, after, options.changed);
     Difference {
         flows: survey.flows(),
-        connections: Vec::new(),
+        connections: survey.connections(),
         rules: survey.rules(options.rule_lines),
-        findings: findings::changed(before, after, options.now),
+        findings: findings::changed(before, after, options),
     }
 }

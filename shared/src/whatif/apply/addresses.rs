@@ -51,24 +51,26 @@ pub(super) fn families(pod: &Pod, like: Option<&Pod>, node: &Node) -> Vec<IpFami
 
 fn free(world: &mut World<'_>, node: &Node, family: IpFamily) -> Option<IpAddr> {
     let cidr = node.pod_cidrs.iter().copied().find(|cidr| IpFamily::of(cidr.addr()) == family);
-    let net = cidr.or_else(|| neighbourhood(world, node, family))?;
+    let nets = cidr.map_or_else(|| neighbourhood(world, node, family), |cidr| vec![cidr]);
     // The first host is the bridge. As many steps as there are addresses in use are enough.
     let steps = world.taken() + 2;
-    net.hosts().skip(if family == IpFamily::IPv6 { 2 } else { 1 }).take(steps).find(|ip| !world.is_taken(*ip))
+    let first = if family == IpFamily::IPv6 { 2 } else { 1 };
+    let mut hosts = nets.into_iter().flat_map(|net| net.hosts().skip(first).take(steps));
+    hosts.find(|ip| !world.is_taken(*ip))
 }
 
-fn neighbourhood(world: &World<'_>, node: &Node, family: IpFamily) -> Option<IpNet> {
+/// Around the addresses of pods, the nearer network first.
+fn neighbourhood(world: &World<'_>, node: &Node, family: IpFamily) -> Vec<IpNet> {
     let ip_of = |pod: &Arc<Pod>| {
         let ips = pod.ips.iter().copied().filter(|_| !pod.host_network);
         ips.into_iter().find(|ip| IpFamily::of(*ip) == family)
     };
     let here = world.state.pods_on(node.name()).find_map(ip_of);
     let known = here.or_else(|| world.state.pods().values().find_map(ip_of));
-    match known {
-        Some(ip) => IpNet::new(ip, if ip.is_ipv4() { 16 } else { 64 }).ok().map(|net| net.trunc()),
-        None => USUAL
-            .iter()
-            .filter_map(|text| text.parse().ok())
-            .find(|net: &IpNet| IpFamily::of(net.addr()) == family),
-    }
+    let Some(ip) = known else {
+        let usual = USUAL.iter().filter_map(|text| text.parse().ok());
+        return usual.filter(|net: &IpNet| IpFamily::of(net.addr()) == family).collect();
+    };
+    let lengths = if ip.is_ipv4() { [16, 8] } else { [64, 48] };
+    lengths.iter().filter_map(|length| IpNet::new(ip, *length).ok()).map(|net| net.trunc()).collect()
 }

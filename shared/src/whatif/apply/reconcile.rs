@@ -54,7 +54,8 @@ fn round(world: &mut World<'_>, key: &Key, known: &Known) -> bool {
     let mut wrote = false;
     let service: Option<Arc<Service>> = world.state.services().get(key).cloned();
     if let Some(service) = service.filter(|_| known.pods) {
-        if let Some(object) = endpoints::plan(&world.state, &service).filter(|_| known.endpoints) {
+        let wanted = known.endpoints.then(|| endpoints::plan(&world.state, &service)).flatten();
+        if let Some(object) = wanted {
             world.put(Object::Endpoints(Arc::new(object)));
             wrote = true;
         }

@@ -8,6 +8,7 @@
 //! itself drops, such as packets from outside with an address of the node.
 
 mod change;
+mod connections;
 mod evaluate;
 mod places;
 mod rules;
