@@ -42,8 +42,7 @@ fn sum(chances: impl IntoIterator<Item = (Chance, Fraction)>) -> Chances {
 }
 
 /// With all rules.
-fn asked(predictor: &Predictor, state: &ClusterState, packet: &Packet) -> Chances {
-    let _ = state;
+fn asked(predictor: &Predictor, packet: &Packet) -> Chances {
     let trace: Trace = predictor.trace(packet);
     sum(trace.outcomes.iter().map(|outcome| {
         let delivered = outcome.verdict == Verdict::Deliver;
@@ -331,8 +330,8 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
                         protocol: place.protocol,
                         origin: source.origin,
                     };
-                    let was = asked(&old, before, &packet(source.before));
-                    let is = asked(&new, after, &packet(source.after));
+                    let was = asked(&old, &packet(source.before));
+                    let is = asked(&new, &packet(source.after));
                     let said_of = said_of(&difference, &place, name, source);
                     seen.asked += 1;
                     let about = || {
@@ -390,9 +389,6 @@ fn brute_force_finds_the_same() {
         let mut maker = Maker::new(seed);
         let before = maker.cluster();
         let (after, what) = maker.change(&before);
-        if env::var("SHOW").is_ok() {
-            println!("{:#?}\n=====\n{:#?}", before, after);
-        }
         check(seed, &before, &after, &what, &mut seen);
     }
     println!("{seen:?}");

@@ -1,11 +1,10 @@
 //! Destinations, what can happen to a connection there, and how that differs.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{IpFamily, Key, Protocol, Text};
 use crate::predict::Predictor;
-use crate::trace::{Fraction, Trace, Verdict};
+use crate::trace::{Fraction, Outcome, Trace, Verdict};
 use crate::whatif::difference::{Target, TargetKind};
 
 /// Something that Services claim, whichever node is asked.
@@ -51,9 +50,7 @@ pub(super) struct Chance {
 pub(super) type Chances = Vec<Chance>;
 
 pub(super) fn chances(predictor: &Predictor, trace: &Trace) -> Chances {
-    let mut merged: BTreeMap<Chance, Option<Fraction>> = BTreeMap::new();
-    let mut odd = Vec::new();
-    for outcome in &trace.outcomes {
+    let chance = |outcome: &Outcome| {
         let delivered = outcome.verdict == Verdict::Deliver;
         let scheduler = outcome.conditions.scheduler.map(|number| predictor.program.scheduler(number).into());
         let chance = Chance {
@@ -65,19 +62,19 @@ pub(super) fn chances(predictor: &Predictor, trace: &Trace) -> Chances {
             in_turn: outcome.conditions.in_turn,
             fraction: [0, 1],
         };
-        let sum = merged.entry(chance.clone()).or_insert(Some(Fraction::ZERO));
-        match sum.and_then(|sum| sum.plus(outcome.probability)) {
-            Some(more) => *sum = Some(more),
-            // Without an exact form it stays apart.
-            None => odd.push(Chance { fraction: parts(outcome.probability), ..chance }),
+        (chance, outcome.probability)
+    };
+    let mut all: Vec<(Chance, Fraction)> = trace.outcomes.iter().map(chance).collect();
+    all.sort_unstable();
+    let mut merged: Vec<(Chance, Fraction)> = Vec::with_capacity(all.len());
+    for (chance, part) in all {
+        // Without an exact form it stays apart.
+        match merged.last_mut().map(|(last, sum)| (*last == chance, sum)) {
+            Some((true, sum)) if sum.plus(part).is_some() => *sum = sum.plus(part).unwrap_or(*sum),
+            _ => merged.push((chance, part)),
         }
     }
-    let exact = merged.into_iter().filter_map(|(chance, sum)| {
-        Some(Chance { fraction: parts(sum.filter(|sum| *sum != Fraction::ZERO)?), ..chance })
-    });
-    let mut all: Chances = exact.chain(odd).collect();
-    all.sort_unstable();
-    all
+    merged.into_iter().map(|(chance, sum)| Chance { fraction: parts(sum), ..chance }).collect()
 }
 
 fn parts(fraction: Fraction) -> [u64; 2] {

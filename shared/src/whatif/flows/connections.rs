@@ -143,13 +143,10 @@ fn of_pod(before: &World<'_>, after: &World<'_>, pod: &Key, address: IpAddr) -> 
     let ready = |world: &World<'_>, node: &Option<Text>| {
         node.as_ref().and_then(|node| world.state.node(node)).map(|node| node.ready)
     };
-    match (ready(before, &old.node), ready(after, &new.node)) {
-        (Some(true), Some(false) | None) => {
-            let node = new.node.as_deref().unwrap_or_default();
-            let reason = format!("nothing is heard of node {node}, where Pod {pod} runs: nobody answers");
-            return Some((End::TimeOut, reason));
-        }
-        _ => {}
+    if ready(before, &old.node) == Some(true) && ready(after, &new.node) != Some(true) {
+        let node = new.node.as_deref().unwrap_or_default();
+        let reason = format!("nothing is heard of node {node}, where Pod {pod} runs: nobody answers");
+        return Some((End::TimeOut, reason));
     }
     (new.meta.terminating() && !old.meta.terminating()).then(|| {
         let reason = format!(

@@ -17,12 +17,14 @@ mod touched;
 mod words;
 mod world;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use change::{Change, Claim, Destination};
 use evaluate::{Changed, Changes, Look, Pair};
 use places::{Place, Pods, places};
+use rustc_hash::FxHashMap;
 use world::{Closure, World};
 
 use super::difference::{FlowChange, Share, Sources, Target, TargetKind};
@@ -64,9 +66,10 @@ impl<'a> Survey<'a> {
             let ends = self.worlds.iter().flat_map(|world| touched::endpoints(world, &services)).collect();
             self.worlds.iter_mut().for_each(|world| world.share(&ends));
         }
-        let compare = Compare { worlds: &self.worlds, pods: &self.pods };
+        let mut compare = Compare { worlds: &self.worlds, pods: &self.pods, closures: RefCell::default() };
         let mut groups = Groups::default();
         for (service, destinations) in compare.destinations(&services) {
+            compare.closures = RefCell::default();
             for place in &self.places {
                 if place.differs || self.touched.contains(&service) {
                     compare.service(place, &destinations, &mut groups);
@@ -86,6 +89,8 @@ impl Place<'_> {
 struct Compare<'a, 'b> {
     worlds: &'b [World<'a>; 2],
     pods: &'b Pods<'a>,
+    /// Those of the Service that is looked at: the same on all nodes.
+    closures: RefCell<FxHashMap<(Destination, IpAddr, bool), [Closure<'a>; 2]>>,
 }
 
 /// What has been made ready on one node: the same Services' rules serve several destinations.
@@ -142,7 +147,7 @@ impl<'a> Compare<'a, '_> {
     /// The rules for a destination at an address, unless they are at hand.
     fn ready(&self, place: &Place<'a>, to: &Destination, ip: IpAddr, ready: &mut Vec<Ready<'a>>) -> usize {
         let userspace = place.is_userspace();
-        let closures = [0, 1].map(|nth: usize| self.worlds[nth].closure(to, ip, userspace));
+        let closures = self.closures(to, ip, userspace);
         let [before, after] = &closures;
         let known = ready.iter().position(|ready: &Ready<'_>| {
             ready.closures[0].is_same(before) && ready.closures[1].is_same(after)
@@ -158,6 +163,14 @@ impl<'a> Compare<'a, '_> {
         });
         ready.push(Ready { closures, pair });
         ready.len() - 1
+    }
+
+    fn closures(&self, to: &Destination, ip: IpAddr, userspace: bool) -> [Closure<'a>; 2] {
+        let mut known = self.closures.borrow_mut();
+        let closures = known.entry((to.clone(), ip, userspace));
+        closures
+            .or_insert_with(|| [0, 1].map(|nth: usize| self.worlds[nth].closure(to, ip, userspace)))
+            .clone()
     }
 
     fn look<'c>(

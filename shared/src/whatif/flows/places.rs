@@ -40,7 +40,7 @@ pub(super) struct PodHere<'a> {
 /// Pods of both clusters.
 #[derive(Default)]
 pub(super) struct Pods<'a> {
-    here: FxHashMap<&'a str, Vec<(&'a Arc<Pod>, &'a Arc<Pod>)>>,
+    here: FxHashMap<&'a str, Vec<[&'a Arc<Pod>; 2]>>,
     /// Addresses of the node's pods that are there in one cluster only, or have moved.
     hidden: FxHashMap<&'a str, Vec<IpAddr>>,
     /// Every pod's address.
@@ -85,7 +85,7 @@ impl<'a> Pods<'a> {
     fn pair(&mut self, old: &'a Arc<Pod>, new: &'a Arc<Pod>) {
         match (&old.node, &new.node) {
             (Some(a), Some(b)) if a == b && !old.host_network && !new.host_network => {
-                self.here.entry(a).or_default().push((old, new));
+                self.here.entry(a).or_default().push([old, new]);
                 self.taken.extend(old.ips.iter().chain(&new.ips));
             }
             _ => [old, new].into_iter().for_each(|pod| self.hide(pod)),
@@ -139,7 +139,7 @@ impl<'a> Place<'a> {
         let ip_of = |pod: &Pod| pod.ips.iter().copied().find(ours);
         let here = pods.here.get(&**name).into_iter().flatten();
         let mut here: Vec<PodHere<'a>> = here
-            .filter_map(|(a, b)| Some(PodHere { key: b.key(), before: ip_of(a)?, after: ip_of(b)? }))
+            .filter_map(|[a, b]| Some(PodHere { key: b.key(), before: ip_of(a)?, after: ip_of(b)? }))
             .collect();
         here.sort_unstable_by_key(|pod| (pod.after, pod.key));
         let mut inside: Vec<IpNet> = real_nets.clone();

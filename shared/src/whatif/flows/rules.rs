@@ -25,16 +25,17 @@ impl Survey<'_> {
     /// By node and family.
     pub fn rules(&self, limit: usize) -> Vec<RulesChange> {
         let mut changes = Vec::new();
-        let sizes: BTreeMap<IpFamily, bool> = IpFamily::BOTH
+        let sizes: BTreeMap<IpFamily, [ClusterSize; 2]> = IpFamily::BOTH
             .into_iter()
             .map(|family| {
-                let of = |world: &World<'_>| ClusterSize::of_state(world.state, family);
-                (family, of(&self.worlds[0]) == of(&self.worlds[1]))
+                let [before, after] = &self.worlds;
+                (family, [before, after].map(|world| ClusterSize::of_state(world.state, family)))
             })
             .collect();
-        let witnesses = Witnesses::of(&self.worlds[1], &self.touched);
+        let ipvs = self.places.iter().any(|place| place.after.mode == ProxyMode::Ipvs);
+        let witnesses = ipvs.then(|| Witnesses::of(&self.worlds[1], &self.touched));
         for place in &self.places {
-            let diff = self.diff_of(place, sizes.get(&place.family) == Some(&true), &witnesses);
+            let diff = self.diff_of(place, sizes[&place.family], witnesses.as_ref());
             let modes = [Some(place.before.mode), Some(place.after.mode)];
             changes.extend(self.change(place.name, place.family, modes, &diff, limit));
         }
@@ -53,9 +54,14 @@ impl Survey<'_> {
         changes
     }
 
-    fn diff_of(&self, place: &Place<'_>, same_size: bool, witnesses: &Witnesses<'_>) -> Diff {
+    fn diff_of(
+        &self,
+        place: &Place<'_>,
+        [old_size, size]: [ClusterSize; 2],
+        witnesses: Option<&Witnesses<'_>>,
+    ) -> Diff {
         let Place { before, after, .. } = place;
-        let sized = same_size || before.mode != ProxyMode::Iptables;
+        let sized = old_size == size || before.mode != ProxyMode::Iptables;
         if !(before.makes_same_rules(after) && sized) {
             let whole = |world: &World<'_>, context: &NodeContext| {
                 proxy::generate(world.state, &context.node, context.family, context.mode).parts()
@@ -65,8 +71,7 @@ impl Survey<'_> {
         if self.touched.is_empty() {
             return Diff::default();
         }
-        let size = ClusterSize::of_state(self.worlds[1].state, place.family);
-        let beside = witnesses.for_place(place);
+        let beside = witnesses.map(|witnesses| witnesses.for_place(place)).unwrap_or_default();
         let some = |world: &World<'_>, context: &NodeContext| {
             let keys: BTreeSet<&Key> = self.touched.iter().chain(beside.iter().copied()).collect();
             let services: Vec<&Service> =

@@ -14,6 +14,9 @@ use crate::proxy::node::NodeContext;
 use crate::proxy::ports::{PortInfo, cluster_ip, port_infos_of};
 use crate::proxy::userspace::Allocation;
 
+/// The ports of Services in a family, as far as they were asked for.
+type PortsOf = FxHashMap<(Key, IpFamily), Arc<[PortInfo]>>;
+
 /// A cluster, prepared.
 pub(super) struct World<'a> {
     pub state: &'a ClusterState,
@@ -24,7 +27,7 @@ pub(super) struct World<'a> {
     /// Services by the address of an endpoint; only of the addresses that [`World::share`] was told.
     sharers: FxHashMap<IpAddr, Vec<Key>>,
     node_addresses: FxHashSet<IpAddr>,
-    ports: RefCell<FxHashMap<(Key, IpFamily), Arc<[PortInfo]>>>,
+    ports: RefCell<PortsOf>,
     given: [OnceCell<Arc<Allocation>>; 2],
 }
 
@@ -62,14 +65,12 @@ impl<'a> World<'a> {
     pub fn share(&mut self, addresses: &FxHashSet<IpAddr>) {
         self.sharers.clear();
         for slice in self.state.slices().values() {
-            let Some(service) = slice.service() else { continue };
-            for endpoint in &slice.endpoints {
-                let ip = endpoint.addresses.first().and_then(|address| address.ip());
-                if let Some(ip) = ip.filter(|ip| addresses.contains(ip)) {
-                    let known = self.sharers.entry(ip).or_default();
-                    if known.last() != Some(&service) {
-                        known.push(service.clone());
-                    }
+            let ips = slice.endpoints.iter().filter_map(|endpoint| endpoint.addresses.first()?.ip());
+            for ip in ips.filter(|ip| addresses.contains(ip)) {
+                let Some(service) = slice.service() else { continue };
+                let known = self.sharers.entry(ip).or_default();
+                if known.last() != Some(&service) {
+                    known.push(service);
                 }
             }
         }
