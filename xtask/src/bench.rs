@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the engine natively, the same in WebAssembly as the browser runs it, and the frames of the map.
+//! `cargo xtask bench`: the engine natively, the same in WebAssembly as the browser runs it, the frames of the map, and
+//! the server's path of the traffic.
 //! Prints figures and asserts nothing; DESIGN.md has the budgets, ARCHITECTURE.md what was measured.
 
 use std::process::ExitCode;
@@ -20,11 +21,13 @@ pub(crate) enum Bench {
     Wasm,
     /// Script and paint work of each frame while the map is panned.
     Frames,
+    /// What the traffic of 10,000 edges costs the server. After `frames`, which builds the frontend.
+    Traffic,
 }
 
 /// Runs these, or all if none is named.
 pub(crate) fn bench(project: &Project, chosen: &[Bench]) -> Result<ExitCode> {
-    for bench in [Bench::Native, Bench::Wasm, Bench::Frames] {
+    for bench in [Bench::Native, Bench::Wasm, Bench::Frames, Bench::Traffic] {
         if !chosen.is_empty() && !chosen.contains(&bench) {
             continue;
         }
@@ -34,6 +37,10 @@ pub(crate) fn bench(project: &Project, chosen: &[Bench]) -> Result<ExitCode> {
             }
             Bench::Wasm => wasm(project)?,
             Bench::Frames => browser::bench(project)?,
+            Bench::Traffic => {
+                let arguments = ["bench", "--locked", "--package", "vipscope", "--bench", "traffic"];
+                run(project.cargo().args(arguments))?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

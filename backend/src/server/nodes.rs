@@ -55,6 +55,8 @@ struct Memory {
     compared: HashMap<Text, Compared>,
     /// When rules may be compared again unasked.
     rests_until: Option<Instant>,
+    /// How long comparing has taken this time.
+    spent: Duration,
 }
 
 /// Reads nodes and compares their rules, again only when one of the two is another.
@@ -66,6 +68,14 @@ pub struct NodeWatch(Mutex<Memory>);
 enum Asked {
     Yes,
     No,
+}
+
+/// Which comparison will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Newest,
+    /// One of a moment ago.
+    AnyKnown,
 }
 
 impl NodeWatch {
@@ -83,18 +93,25 @@ impl NodeWatch {
         let mut memory = self.0.lock().await;
         let planes = fleet.planes();
         memory.compared.retain(|node, _| planes.iter().any(|plane| plane.node() == node));
+        // One answer for all nodes, so that none of them is always left for later.
+        let rests = memory.rests_until.is_some_and(|until| Instant::now() < until);
+        let wanted = if asked == Asked::No && rests { Wanted::AnyKnown } else { Wanted::Newest };
+        memory.spent = Duration::ZERO;
         let mut statuses = Vec::new();
         for plane in planes {
-            statuses.push(memory.status(&*plane, feed, asked).await);
+            statuses.push(memory.status(&*plane, feed, wanted).await);
+        }
+        if !memory.spent.is_zero() {
+            memory.rests_until = Some(Instant::now() + memory.spent * IDLE_SHARE);
         }
         statuses
     }
 }
 
 impl Memory {
-    async fn status(&mut self, plane: &dyn Dataplane, feed: &Feed, asked: Asked) -> NodeStatus {
+    async fn status(&mut self, plane: &dyn Dataplane, feed: &Feed, wanted: Wanted) -> NodeStatus {
         let open = plane.counters().await.map(|counters| counters.open);
-        let drift = self.drift(plane, feed, asked).await;
+        let drift = self.drift(plane, feed, wanted).await;
         // Last, so that what waits is not older than the comparison.
         let read = plane.status().await;
         let trouble =
@@ -120,14 +137,14 @@ impl Memory {
         &mut self,
         plane: &dyn Dataplane,
         feed: &Feed,
-        asked: Asked,
+        wanted: Wanted,
     ) -> Result<Arc<Vec<DriftLine>>, DataplaneError> {
         let (version, revision) = (plane.status().await?.rules_version, feed.revision());
         let known = self.compared.get(plane.node());
-        let rests = asked == Asked::No && self.rests_until.is_some_and(|until| Instant::now() < until);
-        if let Some(known) =
-            known.filter(|known| rests || (known.version, &known.revision) == (version, &revision))
-        {
+        let good = |known: &&Compared| {
+            wanted == Wanted::AnyKnown || (known.version, &known.revision) == (version, &revision)
+        };
+        if let Some(known) = known.filter(good) {
             return Ok(known.lines.clone());
         }
         let ruleset = plane.rules().await?;
@@ -137,7 +154,7 @@ impl Memory {
         let compared =
             tokio::task::spawn_blocking(move || drift::compare(&snapshot.state, &node, &ruleset)).await;
         let lines = Arc::new(compared.unwrap_or_default());
-        self.rests_until = Some(Instant::now() + begin.elapsed() * IDLE_SHARE);
+        self.spent += begin.elapsed();
         self.compared.insert(plane.node().clone(), Compared { version, revision, lines: lines.clone() });
         Ok(lines)
     }
@@ -147,7 +164,7 @@ fn unknown() -> ProxyStatus {
     ProxyStatus {
         mode: ProxyMode::default(),
         last_sync: None,
-        waits: None::<Duration>,
+        waits: None,
         syncs: 0,
         rules_version: 0,
         faults: Vec::new(),

@@ -102,7 +102,18 @@ impl Namer {
                     lines.iter().filter_map(|line| line.strip_prefix("-> ")?.split(' ').next()?.parse().ok());
                 sockets.map(move |to: SocketAddr| (to.ip(), protocol, to.port()))
             });
-            let found: Vec<_> = named.into_iter().chain(real).collect();
+            // `… map { 0 : 10.244.0.2 . 8080 , … }` in the chain of a Service.
+            let of_chain =
+                part.strip_prefix("chain service-").and_then(|name| name.split('/').nth(2)?.parse().ok());
+            let mapped = of_chain.into_iter().flat_map(|protocol| {
+                let words: Vec<&str> = lines.iter().flat_map(|line| line.split(' ')).collect();
+                let socket = |three: &[&str]| match three {
+                    [ip, ".", port] => Some((ip.parse().ok()?, protocol, port.parse().ok()?)),
+                    _ => None,
+                };
+                words.windows(3).filter_map(socket).collect::<Vec<_>>()
+            });
+            let found: Vec<_> = named.into_iter().chain(real).chain(mapped).collect();
             let Some(owner) = (!found.is_empty()).then(|| self.owner(part)).flatten() else { continue };
             for endpoint in found {
                 self.endpoints.entry(endpoint).or_insert_with(|| owner.clone());

@@ -267,8 +267,8 @@ impl World {
 
     fn call(&mut self, due: &Due) {
         let found = match &due.who {
-            Who::Pod(pod) => self.from_pod(pod, &due.call),
-            Who::Outside(_) => self.from_outside(&due.call, due.dice),
+            Who::Pod(pod) => self.call_of_pod(pod, &due.call),
+            Who::Outside(_) => self.call_of_outside(&due.call, due.dice),
         };
         let Some((node, packet)) = found else { return };
         let lasts = LASTS.0 + self.chance.below(LASTS.1 - LASTS.0);
@@ -279,7 +279,7 @@ impl World {
     }
 
     /// The name is looked up when the connection is made.
-    fn from_pod(&self, pod: &Key, call: &Call) -> Option<(Text, Packet)> {
+    fn call_of_pod(&self, pod: &Key, call: &Call) -> Option<(Text, Packet)> {
         let pod = self.state.pods().get(pod)?;
         let service = self.state.services().get(&call.service)?;
         let port = port_of(service, call.port.as_ref())?;
@@ -293,7 +293,7 @@ impl World {
     }
 
     /// A balancer sends to nodes that are ready and, where it asks them (`healthCheckNodePort`), that have an endpoint.
-    fn from_outside(&self, call: &Call, dice: u64) -> Option<(Text, Packet)> {
+    fn call_of_outside(&self, call: &Call, dice: u64) -> Option<(Text, Packet)> {
         let service = self.state.services().get(&call.service)?;
         let pick = |count: usize, shift: u32| ((dice >> shift) as usize).checked_rem(count);
         let port = service.ports.get(pick(service.ports.len(), 0)?)?;

@@ -132,3 +132,59 @@ impl Ledger {
         carried.map(|(at, (more, total))| (at as u32, (*more as f64 / seconds) as f32, *total)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use vipscope_shared::delta::{Change, Object};
+    use vipscope_shared::model::{Key, Pod, Protocol};
+    use vipscope_shared::traffic::{TrafficEnd, TrafficSource};
+
+    use super::*;
+    use crate::agent::FlowEnd;
+
+    fn flow(source: [u8; 4], to: [u8; 4]) -> Flow {
+        let end = FlowEnd::Delivered(SocketAddr::new(to.into(), 8080));
+        Flow { source: source.into(), to: ([10, 96, 0, 1], 80).into(), protocol: Protocol::Tcp, end }
+    }
+
+    fn state(pod: &str) -> ClusterState {
+        let mut state = ClusterState::default();
+        let mut known = Pod::named(Key::new("shop", pod));
+        known.ips = vec![[10, 244, 0, 2].into()];
+        let _ = state.apply(&Change::Upsert(Object::Pod(Arc::new(known))));
+        state
+    }
+
+    /// A turn of one node; answers the rates over a second.
+    fn turn(ledger: &mut Ledger, number: u64, state: &ClusterState, totals: &[(Flow, u64)]) -> Edges {
+        ledger.read(&"n1".into(), &Counters { epoch: 1, open: 0, flows: totals.to_vec() });
+        ledger.turn(&Revision { epoch: "e".into(), number }, state)
+    }
+
+    #[test]
+    fn edges_come_stay_are_renamed_and_go() {
+        let (mut ledger, web) = (Ledger::default(), state("web"));
+        let (one, two) = (flow([203, 0, 113, 1], [10, 244, 0, 2]), flow([203, 0, 113, 2], [10, 244, 0, 2]));
+        assert_eq!(turn(&mut ledger, 1, &web, &[(one, 500)]), Edges::Same, "where counting begins");
+        assert_eq!(ledger.edges().len(), 0);
+        assert_eq!(turn(&mut ledger, 1, &web, &[(one, 510), (two, 4)]), Edges::New);
+        // Two clients from outside are one edge.
+        assert_eq!(ledger.rates(2.0), [(0, 7.0, 14)]);
+        assert_eq!(ledger.edges()[0].source, TrafficSource::Outside);
+        // Reset to 3, which is what has come since.
+        assert_eq!(turn(&mut ledger, 1, &web, &[(one, 3), (two, 4)]), Edges::Same);
+        assert_eq!((ledger.rates(1.0), ledger.generation()), (vec![(0, 3.0, 17)], 1));
+        // The address belongs to another pod: another edge, which begins at 0.
+        assert_eq!(turn(&mut ledger, 2, &state("other"), &[(one, 5), (two, 4)]), Edges::New);
+        let TrafficEnd::Delivered { pod, .. } = &ledger.edges()[0].end else { panic!() };
+        assert_eq!((pod.as_ref(), ledger.rates(1.0)), (Some(&Key::new("shop", "other")), vec![(0, 2.0, 2)]));
+        for _ in 0..2 * KEPT {
+            turn(&mut ledger, 2, &state("other"), &[(one, 5), (two, 4)]);
+            assert_eq!(ledger.rates(1.0), []);
+        }
+        assert_eq!(ledger.edges(), []);
+    }
+}
