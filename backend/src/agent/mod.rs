@@ -1,8 +1,10 @@
 //! A node's service proxy as it really is: [`Dataplane`] is how one node is read, whether it is simulated or real.
 //!
 //! Nothing here knows where rules come from or who asks. Reading a real node means running its tools, so every method may
-//! wait, and may fail; what fails is a value that says which node and why. [`meter`] makes rates of counters that may be reset.
+//! wait, and may fail; what fails is a value that says which node and why. [`drift`] compares a node's rules
+//! with those it should have; [`meter`] makes rates of counters that may be reset.
 
+pub mod drift;
 pub mod meter;
 
 use std::fmt::Debug;
@@ -49,6 +51,9 @@ pub trait Dataplane: Send + Sync + Debug {
 
 /// The nodes that can be read. They come and go.
 pub trait Fleet: Send + Sync + Debug {
+    /// What is read there.
+    fn basis(&self) -> TrafficBasis;
+
     /// By name.
     fn planes(&self) -> Vec<Arc<dyn Dataplane>>;
 }

@@ -12,15 +12,14 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
-use vipscope_shared::delta::{Revision, Snapshot};
+use vipscope_shared::delta::Revision;
 use vipscope_shared::model::{ProxyMode, Text};
-use vipscope_shared::proxy::{self, drift, userspace};
 use vipscope_shared::traffic::{DriftLine, NodeStatus, NodesResponse};
 
 use super::AppState;
 use super::problem::Problem;
 use super::traffic::Traffic;
-use crate::agent::{Dataplane, DataplaneError, FamilyRules, Fleet, NodeRuleset, ProxyStatus};
+use crate::agent::{Dataplane, DataplaneError, Fleet, NodeRuleset, ProxyStatus, drift};
 use crate::cluster::Feed;
 
 /// Lines of drift that are told; all are counted.
@@ -135,7 +134,8 @@ impl Memory {
         let (begin, snapshot, node) = (Instant::now(), feed.snapshot(), plane.node().clone());
         let (version, revision) = (ruleset.version, snapshot.revision.clone());
         // Large rulesets take a while: not on the thread that carries the streams.
-        let compared = tokio::task::spawn_blocking(move || compare(&snapshot, &node, &ruleset)).await;
+        let compared =
+            tokio::task::spawn_blocking(move || drift::compare(&snapshot.state, &node, &ruleset)).await;
         let lines = Arc::new(compared.unwrap_or_default());
         self.rests_until = Some(Instant::now() + begin.elapsed() * IDLE_SHARE);
         self.compared.insert(plane.node().clone(), Compared { version, revision, lines: lines.clone() });
@@ -152,20 +152,4 @@ fn unknown() -> ProxyStatus {
         rules_version: 0,
         faults: Vec::new(),
     }
-}
-
-/// What the node has against what kube-proxy there should have made of the state, in the mode that it is set to.
-fn compare(snapshot: &Snapshot, node: &str, actual: &NodeRuleset) -> Vec<DriftLine> {
-    let state = &snapshot.state;
-    let mode = state.proxy_settings(node).mode;
-    let of_family = |one: &FamilyRules| {
-        let Ok(node) = proxy::find_node(state, node, one.family) else { return Vec::new() };
-        let sockets = match mode {
-            ProxyMode::Userspace => userspace::sockets(state, one.family),
-            _ => Vec::new(),
-        };
-        let expected = drift::parts_of(&proxy::generate(state, node, one.family, mode), &sockets);
-        drift::drift(state, one.family, &expected, &drift::parts_of(&one.rules, &one.sockets))
-    };
-    actual.families.iter().flat_map(of_family).collect()
 }

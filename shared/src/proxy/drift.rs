@@ -40,6 +40,9 @@ impl Namer {
                     namer.vips.insert((ip, port.protocol, port.port.get()), key.clone());
                 }
             }
+            if let Some(number) = service.health_check_node_port {
+                namer.node_ports.insert((Protocol::Tcp, number.get()), key.clone());
+            }
             for port in &service.ports {
                 if let Some(number) = port.node_port {
                     namer.node_ports.insert((port.protocol, number.get()), key.clone());
@@ -60,6 +63,7 @@ impl Namer {
 
     /// Learns whose iptables chains are whose: from the comments of the rules that jump there.
     pub fn learn(&mut self, parts: &Parts) {
+        self.learn_endpoints(parts);
         let of_iptables = || parts.iter().filter(|(part, _)| part.contains("/KUBE-"));
         // From KUBE-SERVICES to KUBE-EXT to KUBE-SVC to KUBE-SEP: a few rounds, whatever the order of parts.
         for _ in 0..4 {
@@ -80,6 +84,29 @@ impl Namer {
                 return;
             }
             self.chains.extend(learnt);
+        }
+    }
+
+    /// Endpoints that only the rules know, such as those that are gone: from the names of nft's chains, and from virtual servers.
+    fn learn_endpoints(&mut self, parts: &Parts) {
+        for (part, lines) in parts {
+            let named = part.strip_prefix("chain endpoint-").and_then(|name| {
+                let (name, socket) = name.split_once("__")?;
+                let (ip, port) = socket.rsplit_once('/')?;
+                Some((ip.parse().ok()?, name.split('/').nth(2)?.parse().ok()?, port.parse().ok()?))
+            });
+            let server =
+                part.strip_prefix("virtual server ").and_then(|name| name.split(' ').next()?.parse().ok());
+            let real = server.into_iter().flat_map(|protocol| {
+                let sockets =
+                    lines.iter().filter_map(|line| line.strip_prefix("-> ")?.split(' ').next()?.parse().ok());
+                sockets.map(move |to: SocketAddr| (to.ip(), protocol, to.port()))
+            });
+            let found: Vec<_> = named.into_iter().chain(real).collect();
+            let Some(owner) = (!found.is_empty()).then(|| self.owner(part)).flatten() else { continue };
+            for endpoint in found {
+                self.endpoints.entry(endpoint).or_insert_with(|| owner.clone());
+            }
         }
     }
 
@@ -149,8 +176,9 @@ impl Namer {
         let ip = fields.first().and_then(|word| word.parse::<IpAddr>().ok());
         match (ip, protocol) {
             (Some(ip), Some(at)) => {
-                let socket = SocketAddr::new(ip, fields.get(at + 1)?.parse().ok()?);
-                self.of_socket(fields[at].parse().ok()?, socket)
+                let (protocol, port) = (fields[at].parse().ok()?, fields.get(at + 1)?.parse().ok()?);
+                let endpoint = || self.endpoints.get(&(ip, protocol, port)).cloned();
+                self.of_socket(protocol, SocketAddr::new(ip, port)).or_else(endpoint)
             }
             (None, Some(at)) => {
                 let port = fields.get(at + 1)?.parse().ok()?;
@@ -164,7 +192,7 @@ impl Namer {
 
 /// The text after `--comment`, or after nft's `comment`.
 fn comment(line: &str) -> Option<&str> {
-    let rest = line.split_once("comment ")?.1;
+    let (_, rest) = line.split_once("--comment ").or_else(|| line.split_once(" comment "))?;
     match rest.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next(),
         None => rest.split(' ').next(),
@@ -215,7 +243,8 @@ pub fn parts_of(rules: &Rules, sockets: &[ProxySocket]) -> Parts {
 /// What the node's rules lack, have beyond, or have otherwise, by part. Empty if the node is up to date.
 pub fn drift(state: &ClusterState, family: IpFamily, expected: &Parts, actual: &Parts) -> Vec<DriftLine> {
     let mut diff = Diff::between(expected, actual);
-    diff.parts.retain(|part, one| !is_foreign(part) && !(one.fate == Fate::Added && one.added.is_empty()));
+    let is_stale = |one: &PartDiff| one.fate == Fate::Added && one.added.is_empty();
+    diff.parts.retain(|part, one| !is_foreign(part) && !is_stale(one));
     if diff.is_empty() {
         return Vec::new();
     }
@@ -307,6 +336,11 @@ pub fn rules_of(mut rules: Rules, namer: &Namer, service: &Key) -> Rules {
     let namer = learnt(&rules, namer);
     let others = |part: &str, line: &str| namer.service_of(part, line).is_some_and(|key| key != *service);
     retain_lines(&mut rules, |part, line| !others(part, line));
+    if let Rules::Nftables(table) = &mut rules {
+        let is_others = |part: String| namer.owner(&part).is_some_and(|key| key != *service);
+        table.chains.retain(|name, _| !is_others(format!("chain {name}")));
+        table.sets.retain(|name, _| !is_others(format!("set {name}")));
+    }
     if let Rules::Ipvs(ruleset) = &mut rules {
         ruleset
             .virtual_servers

@@ -9,6 +9,8 @@ mod choice;
 mod connections;
 mod faults;
 mod plane;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +57,10 @@ impl Planes {
 }
 
 impl Fleet for Planes {
+    fn basis(&self) -> TrafficBasis {
+        TrafficBasis::Simulated
+    }
+
     fn planes(&self) -> Vec<Arc<dyn Dataplane>> {
         let world = self.world();
         let plane = |node: &Text| Simulated { node: node.clone(), planes: self.clone() };

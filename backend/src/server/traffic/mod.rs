@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use vipscope_shared::api::HEARTBEAT_SECONDS;
-use vipscope_shared::traffic::{NodeStatus, TrafficBasis, TrafficMessage};
+use vipscope_shared::traffic::{NodeStatus, TrafficBasis, TrafficEdge, TrafficMessage};
 
 use super::AppState;
 use super::nodes::NodeWatch;
@@ -58,10 +58,8 @@ pub struct Traffic {
 impl Default for Traffic {
     /// No node can be read.
     fn default() -> Traffic {
-        let mut frame = Frame::default();
-        frame.set_edges(0, TrafficBasis::Observed, &[]);
-        frame.set_nodes(Vec::new());
-        Traffic { fleet: None, nodes: Arc::default(), frames: watch::channel(Arc::new(frame)).1 }
+        let frames = watch::channel(Arc::new(Frame::empty(TrafficBasis::Observed))).1;
+        Traffic { fleet: None, nodes: Arc::default(), frames }
     }
 }
 
@@ -69,7 +67,7 @@ impl Traffic {
     /// Starts reading the nodes, until `stop`. Call it inside a tokio runtime.
     pub fn start(fleet: Arc<dyn Fleet>, feed: Feed, stop: CancellationToken) -> Traffic {
         let nodes = Arc::<NodeWatch>::default();
-        let (sender, frames) = watch::channel(Traffic::default().frames.borrow().clone());
+        let (sender, frames) = watch::channel(Arc::new(Frame::empty(fleet.basis())));
         tokio::spawn(follow(fleet.clone(), nodes.clone(), feed, sender, stop));
         Traffic { fleet: Some(fleet), nodes, frames }
     }
@@ -93,12 +91,15 @@ impl Traffic {
 }
 
 impl Frame {
-    fn set_edges(
-        &mut self,
-        generation: u32,
-        basis: TrafficBasis,
-        edges: &[vipscope_shared::traffic::TrafficEdge],
-    ) {
+    /// Before the first reading.
+    fn empty(basis: TrafficBasis) -> Frame {
+        let mut frame = Frame::default();
+        frame.set_edges(0, basis, &[]);
+        frame.set_nodes(Vec::new());
+        frame
+    }
+
+    fn set_edges(&mut self, generation: u32, basis: TrafficBasis, edges: &[TrafficEdge]) {
         (self.generation, self.edge_count) = (generation, edges.len());
         self.edges = json(&TrafficMessage::Edges { generation, basis, edges: edges.to_vec() });
     }
@@ -134,7 +135,6 @@ async fn follow(
             _ = ticks.tick() => {}
         }
         let planes = fleet.planes();
-        let basis = planes.first().map_or(TrafficBasis::Observed, |plane| plane.basis());
         ledger.keep_nodes(|node| planes.iter().any(|plane| plane.node() == node));
         for plane in &planes {
             match plane.counters().await {
@@ -147,7 +147,7 @@ async fn follow(
         let edges = feed.read(|snapshot| ledger.turn(&snapshot.revision, &snapshot.state));
         let mut frame = (**frames.borrow()).clone();
         if edges == Edges::New {
-            frame.set_edges(ledger.generation(), basis, ledger.edges());
+            frame.set_edges(ledger.generation(), fleet.basis(), ledger.edges());
         }
         let rates = TrafficMessage::Rates {
             generation: ledger.generation(),
