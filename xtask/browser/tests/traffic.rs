@@ -153,6 +153,10 @@ async fn a_fault_shows_as_drift_and_is_named() {
     page.until("its details", "document.querySelector('[data-details=node-b] [data-testid=no-drift]')")
         .await
         .unwrap();
+    // The demo goes on, and a sync would write the rules anew.
+    page.click("[data-testid=fault-on]").await.unwrap();
+    let faults = "[...document.querySelectorAll('[data-testid=fault]')].map(one => one.innerText).join()";
+    page.until("the first fault", &format!("{faults}.includes('stop syncing')")).await.unwrap();
     page.eval(&chosen("[data-testid=fault-kind]", "rule-deleted")).await.unwrap();
     page.until("its Services", "document.querySelector('[data-testid=fault-service]')").await.unwrap();
     page.eval(&chosen("[data-testid=fault-service]", "shop/cart")).await.unwrap();
@@ -161,8 +165,7 @@ async fn a_fault_shows_as_drift_and_is_named() {
     let named =
         format!("{drift}.some(line => line.dataset.drift === 'missing' && line.innerText.includes('cart'))");
     page.until("the missing rules of cart", &named).await.unwrap();
-    let fault = "document.querySelector('[data-testid=fault]')?.innerText.includes('shop/cart')";
-    page.until("the fault by name", fault).await.unwrap();
+    page.until("the fault by name", &format!("{faults}.includes('shop/cart')")).await.unwrap();
     let differs = format!(
         "document.querySelector('{node} [data-testid=node-standing]').innerText.includes('difference')"
     );
@@ -180,8 +183,8 @@ async fn a_fault_shows_as_drift_and_is_named() {
     page.until("a trace that differs", &format!("{agreement} === 'true'")).await.unwrap();
 
     // Off again, and the node writes its rules anew.
-    let faults = format!("{}/api/v1/sandbox/nodes/node-b/faults", server.url);
-    assert_eq!(http::request("POST", &faults, "application/json", "[]").await.unwrap().status, 204);
+    let route = format!("{}/api/v1/sandbox/nodes/node-b/faults", server.url);
+    assert_eq!(http::request("POST", &route, "application/json", "[]").await.unwrap().status, 204);
     page.until_within("a trace as predicted", Duration::from_secs(20), &format!("{agreement} === 'false'"))
         .await
         .unwrap();
