@@ -321,6 +321,7 @@ impl Engine {
         let more = if self.glide.is_some() { self.draw_gliding(camera, t) } else { self.draw_tiles(camera) };
         self.draw_traffic(camera, t);
         self.draw_overlay(camera, t);
+        self.draw_stops(camera, t);
         let _ = self.ctx.set_transform(viewport.dpr, 0.0, 0.0, viewport.dpr, 0.0, 0.0);
         minimap::draw(&self.ctx, &self.palette, &self.scene, camera, viewport);
         more
@@ -375,14 +376,24 @@ impl Engine {
             traffic.draw(&mut brush, world);
             self.draw_names(&mut brush, world, t, &traffic);
         }
-        traffic.draw_stops(&mut brush, &self.scene, world, &|item| self.place(item, t));
         self.traffic = traffic;
         self.texts = texts;
     }
 
-    /// Names on frames, over the lanes that cross them.
+    /// What goes wrong at VIPs, over everything else.
+    fn draw_stops(&mut self, camera: Camera, t: f64) {
+        self.to_world(camera);
+        let mut texts = std::mem::take(&mut self.texts);
+        let mut brush =
+            Brush { ctx: &self.ctx, palette: &self.palette, texts: &mut texts, zoom: camera.zoom };
+        let world = camera.view(self.viewport.size());
+        self.traffic.draw_stops(&mut brush, &self.scene, world, &|item| self.place(item, t));
+        self.texts = texts;
+    }
+
+    /// Names of nodes, over the lanes that cross them.
     fn draw_names(&self, brush: &mut Brush, world: Rect, t: f64, traffic: &Stream) {
-        let frame = |item: &&Item| matches!(item.kind, ItemKind::Island | ItemKind::Node);
+        let frame = |item: &&Item| item.kind == ItemKind::Node;
         let crossed = |rect: Rect| rect.intersects(world) && traffic.crosses(rect);
         for item in self.scene.items().iter().filter(frame) {
             let rect = self.place(item, t);

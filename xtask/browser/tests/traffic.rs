@@ -99,27 +99,30 @@ async fn traffic_moves_away_from_a_pod_that_is_made_unready() {
     let of_cart = format!(
         "{ROWS}.filter(row => row.dataset.from === 'svc/shop/cart' && row.dataset.to.startsWith('pod/'))"
     );
-    let all_get = format!(
-        "{of_cart}.length > 1 && {of_cart}.every(row => row.dataset.rate > 0.4) && {of_cart}[0].dataset.to"
-    );
+    // The busiest, once it is clear how busy it is.
+    let busiest = format!("{of_cart}.sort((a, b) => b.dataset.rate - a.dataset.rate)[0]");
+    let all_get = format!("{of_cart}.length > 1 && {busiest}.dataset.rate > 2 && {busiest}.dataset.to");
     let pod = page.until_within("traffic to cart", Duration::from_secs(20), &all_get).await.unwrap();
     let pod = pod.as_str().unwrap().to_owned();
     let name = pod.rsplit('/').next().unwrap().to_owned();
-    // The page measures: from the request on, until the pod's lane has gone.
+    // The page measures: from the request on, until most of the pod's traffic has gone elsewhere, and until all has.
+    let rate = format!("({ROWS}.find(row => row.dataset.to === {pod:?})?.dataset.rate ?? 0)");
     let make_unready = format!(
-        "(fetch('api/v1/sandbox/pod', {{ method: 'POST', headers: {{ 'content-type': 'application/json' }},
-            body: JSON.stringify({{ namespace: 'shop', name: {name:?}, state: 'unready' }}) }}),
-          window.__asked = performance.now(), window.__gone = null,
+        "(window.__before = +{rate}, window.__most = null, window.__all = null, window.__asked = performance.now(),
           new MutationObserver(() => {{
-            const is_there = {ROWS}.some(row => row.dataset.to === {pod:?} && row.dataset.rate > 0);
-            window.__gone = is_there ? null : window.__gone ?? performance.now() - window.__asked;
-          }}).observe(document.querySelector('[data-testid=traffic-list]'), {{ childList: true, subtree: true }}), true)"
+            const [now, left] = [performance.now() - window.__asked, +{rate}];
+            window.__most = left <= window.__before / 2 ? window.__most ?? now : null;
+            window.__all = left === 0 ? window.__all ?? now : null;
+          }}).observe(document.querySelector('[data-testid=traffic-list]'), {{ childList: true, subtree: true }}),
+          fetch('api/v1/sandbox/pod', {{ method: 'POST', headers: {{ 'content-type': 'application/json' }},
+            body: JSON.stringify({{ namespace: 'shop', name: {name:?}, state: 'unready' }}) }}), true)"
     );
     page.eval(&make_unready).await.unwrap();
-    let gone = page.until_within("no traffic to it", Duration::from_secs(10), "window.__gone").await.unwrap();
-    let milliseconds = gone.as_f64().unwrap();
-    eprintln!("traffic was seen to move away after {milliseconds:.0} ms");
-    assert!(milliseconds < 2_000.0, "{milliseconds} ms");
+    let times = "window.__all !== null && [window.__most, window.__all]";
+    let times = page.until_within("no traffic to it", Duration::from_secs(10), times).await.unwrap();
+    let (most, all) = (times[0].as_f64().unwrap(), times[1].as_f64().unwrap());
+    println!("most of its traffic was elsewhere after {most:.0} ms, all after {all:.0} ms");
+    assert!(most < 2_000.0, "{most} ms");
     // The others take it, and the inspector agrees.
     let others = format!(
         "{of_cart}.length > 0 && {of_cart}.every(row => row.dataset.to !== {pod:?} && row.dataset.rate > 0)"
@@ -128,12 +131,8 @@ async fn traffic_moves_away_from_a_pod_that_is_made_unready() {
     let row = format!(
         "[...document.querySelectorAll('[data-testid=endpoint]')].find(row => row.innerText.includes({name:?}))"
     );
-    page.until(
-        "the endpoint's rate",
-        &format!("{row}?.querySelector('[data-testid=endpoint-rate]')?.innerText === '0/s'"),
-    )
-    .await
-    .unwrap();
+    let at_rest = format!("{row}?.querySelector('[data-testid=endpoint-rate]')?.innerText === '0/s'");
+    page.until("the endpoint's rate", &at_rest).await.unwrap();
     let mismatches = page.eval("document.querySelectorAll('[data-testid=mismatch]').length").await.unwrap();
     assert_eq!(mismatches, 0, "a healthy cluster has none");
 }
@@ -154,6 +153,10 @@ async fn a_fault_shows_as_drift_and_is_named() {
     page.until("its details", "document.querySelector('[data-details=node-b] [data-testid=no-drift]')")
         .await
         .unwrap();
+    // The demo goes on, and a sync would write the rules anew.
+    page.click("[data-testid=fault-on]").await.unwrap();
+    let faults = "[...document.querySelectorAll('[data-testid=fault]')].map(one => one.innerText).join()";
+    page.until("the first fault", &format!("{faults}.includes('stop syncing')")).await.unwrap();
     page.eval(&chosen("[data-testid=fault-kind]", "rule-deleted")).await.unwrap();
     page.until("its Services", "document.querySelector('[data-testid=fault-service]')").await.unwrap();
     page.eval(&chosen("[data-testid=fault-service]", "shop/cart")).await.unwrap();
@@ -162,8 +165,7 @@ async fn a_fault_shows_as_drift_and_is_named() {
     let named =
         format!("{drift}.some(line => line.dataset.drift === 'missing' && line.innerText.includes('cart'))");
     page.until("the missing rules of cart", &named).await.unwrap();
-    let fault = "document.querySelector('[data-testid=fault]')?.innerText.includes('shop/cart')";
-    page.until("the fault by name", fault).await.unwrap();
+    page.until("the fault by name", &format!("{faults}.includes('shop/cart')")).await.unwrap();
     let differs = format!(
         "document.querySelector('{node} [data-testid=node-standing]').innerText.includes('difference')"
     );
@@ -181,8 +183,8 @@ async fn a_fault_shows_as_drift_and_is_named() {
     page.until("a trace that differs", &format!("{agreement} === 'true'")).await.unwrap();
 
     // Off again, and the node writes its rules anew.
-    let faults = format!("{}/api/v1/sandbox/nodes/node-b/faults", server.url);
-    assert_eq!(http::request("POST", &faults, "application/json", "[]").await.unwrap().status, 204);
+    let route = format!("{}/api/v1/sandbox/nodes/node-b/faults", server.url);
+    assert_eq!(http::request("POST", &route, "application/json", "[]").await.unwrap().status, 204);
     page.until_within("a trace as predicted", Duration::from_secs(20), &format!("{agreement} === 'false'"))
         .await
         .unwrap();
