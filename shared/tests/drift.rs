@@ -92,48 +92,47 @@ fn the_same_rules_have_no_drift_however_they_were_read() {
     }
 }
 
-#[test]
-fn a_difference_is_told_once_with_its_service() {
-    use DriftKind::{Changed, Extra, Missing};
-    let state = state();
-    type Edit = fn(&mut Parts);
-    let rows: [(ProxyMode, &str, &str, Edit, DriftKind, Option<&str>); 10] = [
+/// What is done to the rules, in which part, and what is told of it.
+type Row = (&'static str, &'static str, fn(&mut Parts), DriftKind, Option<&'static str>);
+
+fn iptables_rows() -> Vec<Row> {
+    vec![
         (
-            ProxyMode::Iptables,
             "a dispatch rule is gone",
             "nat/KUBE-SERVICES",
             |p| drop(p.get_mut("nat/KUBE-SERVICES").unwrap().remove(0)),
-            Missing,
+            DriftKind::Missing,
             Some("shop/cart"),
         ),
         (
-            ProxyMode::Iptables,
             "a rule of another",
             "nat/KUBE-SERVICES",
             |p| {
                 p.get_mut("nat/KUBE-SERVICES").unwrap().push("-A KUBE-SERVICES -m comment --comment \"old/gone:http cluster IP\" -m tcp -p tcp -d 10.96.0.99 --dport 80 -j KUBE-SVC-GONE".to_owned())
             },
-            Extra,
+            DriftKind::Extra,
             Some("old/gone"),
         ),
         (
-            ProxyMode::Iptables,
             "a general rule is gone",
             "nat/KUBE-POSTROUTING",
             |p| drop(p.get_mut("nat/KUBE-POSTROUTING").unwrap().remove(0)),
-            Missing,
+            DriftKind::Missing,
             None,
         ),
         (
-            ProxyMode::Iptables,
             "a refusal is gone",
             "filter/KUBE-SERVICES",
             |p| p.get_mut("filter/KUBE-SERVICES").unwrap().retain(|line| !line.contains("shop/empty")),
-            Missing,
+            DriftKind::Missing,
             Some("shop/empty"),
         ),
+    ]
+}
+
+fn nftables_rows() -> Vec<Row> {
+    vec![
         (
-            ProxyMode::Nftables,
             "an element leads elsewhere",
             "map service-ips",
             |p| {
@@ -141,19 +140,22 @@ fn a_difference_is_told_once_with_its_service() {
                 let line = lines.iter_mut().find(|line| line.contains("10.96.0.10 ")).unwrap();
                 *line = line.replace("10.96.0.10", "10.96.0.99");
             },
-            Changed,
+            DriftKind::Changed,
             Some("shop/cart"),
         ),
         (
-            ProxyMode::Nftables,
             "an address is gone",
             "set cluster-ips",
             |p| p.get_mut("set cluster-ips").unwrap().retain(|line| !line.contains("{ 10.96.0.11 }")),
-            Missing,
+            DriftKind::Missing,
             Some("shop/web"),
         ),
+    ]
+}
+
+fn ipvs_rows() -> Vec<Row> {
+    vec![
         (
-            ProxyMode::Ipvs,
             "another real server",
             "virtual server TCP 10.96.0.10:80",
             |p| {
@@ -161,43 +163,52 @@ fn a_difference_is_told_once_with_its_service() {
                     .unwrap()
                     .push("-> 10.244.9.9:8080 weight 1".to_owned())
             },
-            Extra,
+            DriftKind::Extra,
             Some("shop/cart"),
         ),
         (
-            ProxyMode::Ipvs,
             "another weight",
             "virtual server TCP 10.96.0.10:80",
             |p| {
                 let line = p.get_mut("virtual server TCP 10.96.0.10:80").unwrap().last_mut().unwrap();
                 *line = line.replace("weight 1", "weight 0");
             },
-            Changed,
+            DriftKind::Changed,
             Some("shop/cart"),
         ),
         (
-            ProxyMode::Ipvs,
             "an address is not bound",
             "dummy interface addresses",
             |p| p.get_mut("dummy interface addresses").unwrap().retain(|line| line != "192.0.2.9"),
-            Missing,
+            DriftKind::Missing,
             Some("shop/web"),
         ),
         (
-            ProxyMode::Ipvs,
             "an entry is gone",
             "ipset KUBE-CLUSTER-IP",
             |p| p.get_mut("ipset KUBE-CLUSTER-IP").unwrap().retain(|line| line != "10.96.0.11,tcp:443"),
-            Missing,
+            DriftKind::Missing,
             Some("shop/web"),
         ),
+    ]
+}
+
+#[test]
+fn a_difference_is_told_once_with_its_service() {
+    let state = state();
+    let modes = [
+        (ProxyMode::Iptables, iptables_rows()),
+        (ProxyMode::Nftables, nftables_rows()),
+        (ProxyMode::Ipvs, ipvs_rows()),
     ];
-    for (mode, what, part, edit, kind, service) in rows {
-        let expected = parts_of(&rules(&state, mode), &[]);
-        let mut actual = expected.clone();
-        edit(&mut actual);
-        let told = lines(&state, &expected, &actual);
-        assert_eq!(told, [(kind, part.to_owned(), service.map(str::to_owned))], "{mode}: {what}");
+    for (mode, rows) in modes {
+        for (what, part, edit, kind, service) in rows {
+            let expected = parts_of(&rules(&state, mode), &[]);
+            let mut actual = expected.clone();
+            edit(&mut actual);
+            let told = lines(&state, &expected, &actual);
+            assert_eq!(told, [(kind, part.to_owned(), service.map(str::to_owned))], "{mode}: {what}");
+        }
     }
 }
 
