@@ -82,6 +82,8 @@ struct Bench {
     /// A task that runs after the frame's paint is posted here.
     after: MessagePort,
     frame_start: f64,
+    /// Traffic is still to be made up: not before the page has set its own, which is none.
+    traffic_due: bool,
     callback: Option<Closure<dyn FnMut(f64)>>,
     _painted: Option<Closure<dyn FnMut()>>,
 }
@@ -115,12 +117,6 @@ fn made_up(scene: &Scene) -> Lanes {
 /// Starts measuring. The scene has to be there.
 pub(super) fn start(engine: Rc<RefCell<Engine>>) {
     let Ok(channel) = MessageChannel::new() else { return };
-    if url_has("bench=traffic") {
-        let mut engine = engine.borrow_mut();
-        let lanes = made_up(engine.scene());
-        engine.set_lanes(&lanes);
-        engine.set_motion(Motion::Moving);
-    }
     let bench = Rc::new(RefCell::new(Bench {
         engine,
         started: now() + SETTLE,
@@ -128,6 +124,7 @@ pub(super) fn start(engine: Rc<RefCell<Engine>>) {
         pan: Record::default(),
         after: channel.port2(),
         frame_start: 0.0,
+        traffic_due: url_has("bench=traffic"),
         callback: None,
         _painted: None,
     }));
@@ -185,6 +182,9 @@ impl Bench {
             engine.user = Some(panned(engine.scene().bounds(), way, engine.viewport().size()));
             engine.draw();
         }
+        if std::mem::take(&mut self.traffic_due) {
+            self.add_traffic();
+        }
         if at < 0.0 {
             return true;
         }
@@ -194,6 +194,13 @@ impl Bench {
         record.script.push(script);
         let _ = self.after.post_message(&wasm_bindgen::JsValue::NULL);
         true
+    }
+
+    fn add_traffic(&self) {
+        let mut engine = self.engine.borrow_mut();
+        let lanes = made_up(engine.scene());
+        engine.set_lanes(&lanes);
+        engine.set_motion(Motion::Moving);
     }
 
     fn publish(&self) {
