@@ -242,6 +242,7 @@ fn verdict_word(verdict: Verdict) -> &'static str {
 pub fn place_of(target: &Target) -> (String, String) {
     let port = match (&*target.port_name, target.kind) {
         ("", TargetKind::NodePort | TargetKind::LocalhostNodePort | TargetKind::HealthCheck) => String::new(),
+        (_, TargetKind::UnusedPort) => " · any other port".to_owned(),
         ("", _) => format!(":{}", target.port),
         (name, _) => format!(":{name}"),
     };
@@ -251,6 +252,7 @@ pub fn place_of(target: &Target) -> (String, String) {
         (TargetKind::NodePort, _) => format!("node port {} {protocol}", target.port),
         (TargetKind::LocalhostNodePort, _) => format!("127.0.0.1:{} {protocol}", target.port),
         (TargetKind::HealthCheck, _) => format!("health check {}", target.port),
+        (TargetKind::UnusedPort, Some(ip)) => format!("such as {} {protocol}", words::socket(ip, target.port)),
         (_, Some(ip)) => format!("{} {protocol}", words::socket(ip, target.port)),
         (_, None) => format!("{} {protocol}", target.port),
     };
