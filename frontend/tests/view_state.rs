@@ -78,7 +78,7 @@ fn prints_what_a_reader_can_read() {
     let edits = link::encode(&example().whatif.unwrap_or_default());
     assert!(!edits.is_empty());
     let expected = format!(
-        "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&node=node%20a&mode=ipvs&family=ipv6\
+        "view=table&ns=edge,shop&sel=svc/shop/cart&tab=changes&node=node%20a&mode=ipvs&family=ipv6&basis=observed\
          &from=pod/shop/web-0&to=svc/shop/cart:http&protocol=udp&via=node%20b&via-mode=nftables&compare=1&answer=3\
          &severity=info.error&check=SVC012&about=pod/shop/web-0&find=a%20%26%20b&suppressed=1\
          &why=shop/cart-x&why-node=node%20c&why-via=outside&lookup=cart.shop&asker=edge/web-1\
