@@ -9,9 +9,11 @@ use divan::Bencher;
 use jiff::Timestamp;
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::diagnose;
-use vipscope_shared::model::{ClusterState, EndpointSlice, ProxyMode};
+use vipscope_shared::model::{ClusterState, EndpointSlice, Keyed, ProxyMode, Service, ServiceType};
 use vipscope_shared::synthetic::{self, Size};
+use vipscope_shared::whatif::apply::apply;
 use vipscope_shared::whatif::compare::with_mode;
+use vipscope_shared::whatif::edit::{Edit, parse};
 use vipscope_shared::whatif::{Findings, Options, difference_with};
 
 fn main() {
@@ -43,17 +45,73 @@ fn one_slice_10000_x_15(bencher: Bencher, mode: ProxyMode) {
 /// The same where pods are known too.
 #[divan::bench(sample_count = 10)]
 fn one_slice_with_pods_10000_x_15(bencher: Bencher) {
-    let size = Size { namespaces: 100, nodes: 50, services: 10_000, endpoints: 150_000 };
-    let before = synthetic::cluster(size, 1);
+    let before = with_pods();
     let after = without_one(&before);
     bencher.bench_local(|| difference_with(&before, &after, &options()));
 }
 
-/// The findings of that cluster alone.
+fn with_pods() -> ClusterState {
+    synthetic::cluster(Size { namespaces: 100, nodes: 50, services: 10_000, endpoints: 150_000 }, 1)
+}
+
+/// One edit of an ordinary Service with 15 pods, or of one of them.
+fn edit(what: &str, state: &ClusterState) -> Vec<Edit> {
+    let ordinary = |service: &&Arc<Service>| {
+        service.service_type == ServiceType::ClusterIP
+            && !service.is_headless()
+            && state.selected_pods(service).count() == 15
+    };
+    let service = state.services().values().skip(5_000).find(ordinary).unwrap();
+    let pod = state.selected_pods(service).next().unwrap().key();
+    let key = service.key();
+    let patch = |spec: &str| format!("[{{op: patch, object: Service/{key}, patch: {{spec: {{{spec}}}}}}}]");
+    let text = match what {
+        "session affinity" => patch("sessionAffinity: ClientIP"),
+        "selector that matches nothing" => patch("selector: {app: nobody}"),
+        "internal policy Local" => patch("internalTrafficPolicy: Local"),
+        _ => format!("[{{op: pod, pod: {pod}, state: unready}}]"),
+    };
+    parse(&text).unwrap()
+}
+
+const EDITS: [&str; 4] =
+    ["session affinity", "selector that matches nothing", "internal policy Local", "a pod unready"];
+
+/// The whole answer: the edit, flows, connections, rules and findings.
+#[divan::bench(args = EDITS, sample_count = 20)]
+fn whole_answer_with_pods_10000_x_15(bencher: Bencher, what: &str) {
+    let before = with_pods();
+    let edits = edit(what, &before);
+    bencher.bench_local(|| {
+        let after = apply(&before, &edits, Timestamp::UNIX_EPOCH).unwrap();
+        let options = Options { changed: Some(&after.changed), ..Options::at(Timestamp::UNIX_EPOCH) };
+        difference_with(&before, &after.state, &options)
+    });
+}
+
+/// The edit alone.
+#[divan::bench(args = EDITS, sample_count = 20)]
+fn edit_alone_with_pods_10000_x_15(bencher: Bencher, what: &str) {
+    let before = with_pods();
+    let edits = edit(what, &before);
+    bencher.bench_local(|| apply(&before, &edits, Timestamp::UNIX_EPOCH).unwrap());
+}
+
+/// Flows, connections and rules, without findings.
+#[divan::bench(args = EDITS, sample_count = 20)]
+fn without_findings_with_pods_10000_x_15(bencher: Bencher, what: &str) {
+    let before = with_pods();
+    let after = apply(&before, &edit(what, &before), Timestamp::UNIX_EPOCH).unwrap();
+    bencher.bench_local(|| {
+        let options = Options { changed: Some(&after.changed), ..options() };
+        difference_with(&before, &after.state, &options)
+    });
+}
+
+/// The findings of that cluster alone, all of them.
 #[divan::bench(sample_count = 10)]
 fn findings_with_pods_10000_x_15(bencher: Bencher) {
-    let size = Size { namespaces: 100, nodes: 50, services: 10_000, endpoints: 150_000 };
-    let before = synthetic::cluster(size, 1);
+    let before = with_pods();
     bencher.bench_local(|| diagnose::diagnose(&before, &diagnose::Options::at(Timestamp::UNIX_EPOCH)));
 }
 

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,7 +14,7 @@ use super::finding::Problem;
 use crate::model::{
     ClusterState, Endpoint, EndpointSlice, Endpoints, Freshness, IpFamily, Key, Keyed, Kind, Labels,
     MANAGED_BY_LABEL, Meta, Node, ObjectRef, Pod, ProxyMode, Selectors, Service, ServicePort, ServiceType,
-    Text, TrafficPolicy,
+    Table, Text, TrafficPolicy,
 };
 
 /// Manager of the slices that follow a selector.
@@ -25,6 +26,9 @@ const ENDPOINTS_MANAGER_LABEL: &str = "endpoints.kubernetes.io/managed-by";
 /// Annotation of Endpoints that only hold a lock.
 const LEADER_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
 
+/// Where node ports are unless an API server is told otherwise.
+pub(super) const DEFAULT_NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
+
 /// A cluster, prepared for checks.
 #[derive(Debug)]
 pub struct Facts<'a> {
@@ -34,12 +38,12 @@ pub struct Facts<'a> {
     pub zone: &'static str,
     /// Zones of the nodes.
     pub zones: BTreeSet<&'a Text>,
-    /// Some pod or node has addresses of both families.
-    pub dual_stack: bool,
-    /// For each family a pod that has no address of it, but one of the other.
-    lacking: BTreeMap<IpFamily, &'a Arc<Pod>>,
-    /// For each label that a selector without pods asks for: the first pod, in any namespace, that has it.
-    strangers: HashMap<(&'a Text, &'a Text), &'a Arc<Pod>>,
+    /// The namespaces that checks of the cluster as a whole look at; `None`: all.
+    scope: Option<BTreeSet<Text>>,
+    /// The namespaces whose pods were looked at; `None`: all.
+    gathered: Option<BTreeSet<Text>>,
+    /// What all pods tell together. Where not all were looked at it is worked out when somebody asks.
+    whole: Whole,
     selections: HashMap<&'a Key, Vec<&'a Arc<Pod>>>,
     selected_by: HashMap<&'a Key, Vec<&'a Key>>,
     node_ports: BTreeMap<NonZeroU16, Vec<&'a Arc<Service>>>,
@@ -48,15 +52,23 @@ pub struct Facts<'a> {
     endpoints_are_labelled: bool,
 }
 
-impl<'a> Facts<'a> {
-    /// All of it at once; see [`Gathering`] for less at a time.
-    pub fn new(state: &'a ClusterState, now: Timestamp) -> Facts<'a> {
-        let (mut facts, mut gathering) = (Facts::of_services(state, now), Gathering::new(state));
-        while gathering.step(&mut facts, usize::MAX) == Progress::More {}
-        facts
-    }
+/// The pods, in any namespace, that first have a label.
+type Strangers = HashMap<(Text, Text), Key>;
 
-    /// What Services and nodes tell, without any pod.
+/// What depends on the pods of all namespaces.
+#[derive(Debug, Default)]
+struct Whole {
+    /// Some pod or node has addresses of both families.
+    dual_stack: OnceLock<bool>,
+    /// For each family the first pod that has no address of it, but one of the other.
+    lacking: [OnceLock<Option<Key>>; 2],
+    /// For each label that a selector without pods asks for.
+    strangers: OnceLock<Strangers>,
+}
+
+impl<'a> Facts<'a> {
+    /// What Services and nodes tell, without any pod. Pods follow namespace by namespace with [`Facts::gather`], or all of
+    /// them with [`Gathering`].
     pub(super) fn of_services(state: &'a ClusterState, now: Timestamp) -> Facts<'a> {
         let (mut node_ports, mut cluster_ips) = (BTreeMap::<_, Vec<_>>::new(), HashMap::new());
         for service in state.services().values() {
@@ -64,7 +76,6 @@ impl<'a> Facts<'a> {
             ports.into_iter().for_each(|port| node_ports.entry(port).or_default().push(service));
             cluster_ips.extend(service.cluster_ip.ips().iter().map(|ip| (*ip, service)));
         }
-        let of_node = |node: &Arc<Node>| both(node.pod_cidrs.iter().map(|cidr| IpFamily::of(cidr.network())));
         let endpoints_are_labelled = state
             .endpoints()
             .values()
@@ -74,15 +85,58 @@ impl<'a> Facts<'a> {
             now,
             zone: "cluster.local",
             zones: state.nodes().values().filter_map(|node| node.zone()).collect(),
-            dual_stack: state.nodes().values().any(of_node),
-            lacking: BTreeMap::new(),
-            strangers: HashMap::new(),
+            scope: None,
+            gathered: Some(BTreeSet::new()),
+            whole: Whole::default(),
             selections: HashMap::new(),
             selected_by: HashMap::new(),
             node_ports,
             cluster_ips,
             workloads: HashMap::new(),
             endpoints_are_labelled,
+        }
+    }
+
+    /// Looks at the pods of a namespace: enough for checks of its Services.
+    pub(super) fn gather(&mut self, namespace: &Text) {
+        if !self.gathered.as_mut().is_some_and(|gathered| gathered.insert(namespace.clone())) {
+            return;
+        }
+        let selectors = self.state.selectors_in(namespace);
+        for pod in self.state.pods().in_namespace(namespace) {
+            take_pod(self, &selectors, pod);
+        }
+    }
+
+    /// Looks at the pods that checks of a Service need.
+    pub(super) fn gather_for(&mut self, service: &Key) {
+        let service = self.state.services().get(service);
+        if let Some(service) = service.filter(|service| service.selector.is_some()) {
+            self.gather(service.namespace());
+        }
+    }
+
+    /// Some pod of the namespace gets variables of its Services.
+    pub(super) fn has_listener(&self, namespace: &Text) -> bool {
+        let mut pods = self.state.pods().in_namespace(namespace);
+        pods.any(|pod| !pod.no_service_links && !pod.phase.is_final())
+    }
+
+    /// Lets checks of the cluster as a whole look at these namespaces only.
+    pub(super) fn confine(&mut self, namespaces: BTreeSet<Text>) {
+        self.scope = Some(namespaces);
+    }
+
+    /// The objects that a check of the cluster as a whole looks at, by namespace and name.
+    pub(super) fn in_scope<'s, T>(
+        &'s self,
+        table: &'a Table<T>,
+    ) -> Box<dyn Iterator<Item = &'a Arc<T>> + 's> {
+        match &self.scope {
+            None => Box::new(table.values()),
+            Some(namespaces) => {
+                Box::new(namespaces.iter().flat_map(|namespace| table.in_namespace(namespace)))
+            }
         }
     }
 
@@ -125,16 +179,65 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Some pod or node has addresses of both families.
+    pub(super) fn dual_stack(&self) -> bool {
+        let of_pod = |pod: &Arc<Pod>| both(pod.ips.iter().copied().map(IpFamily::of));
+        let all = || self.nodes_are_dual_stack() || self.state.pods().values().any(of_pod);
+        *self.whole.dual_stack.get_or_init(all)
+    }
+
+    fn nodes_are_dual_stack(&self) -> bool {
+        let of_node = |node: &Arc<Node>| both(node.pod_cidrs.iter().map(|cidr| IpFamily::of(cidr.network())));
+        self.state.nodes().values().any(of_node)
+    }
+
     /// Some pod without an address of the family, but with one of the other.
     pub(super) fn pod_lacking(&self, family: IpFamily) -> Option<&'a Arc<Pod>> {
-        self.lacking.get(&family).copied()
+        let mut pods = self.state.pods().values();
+        let first = || pods.find(|pod| lacks(pod, family)).map(|pod| pod.key().clone());
+        let known = self.whole.lacking[family as usize].get_or_init(first);
+        self.state.pods().get(known.as_ref()?)
     }
 
     /// A pod of another namespace that a selector without pods of its own would match. Of the pods with each of its labels
     /// only the first is looked at.
     pub(super) fn stranger(&self, selector: &'a Labels) -> Option<&'a Arc<Pod>> {
-        let mut candidates = selector.iter().filter_map(|pair| self.strangers.get(&pair).copied());
+        let strangers = self.whole.strangers.get_or_init(|| self.strangers());
+        let first = |pair| strangers.get(&owned(pair));
+        let mut candidates = selector.iter().filter_map(first).filter_map(|pod| self.state.pods().get(pod));
         candidates.find(|pod| selector.selects(&pod.meta.labels))
+    }
+
+    /// For the Services, among those whose pods were looked at, that select none.
+    fn strangers(&self) -> Strangers {
+        let mut wanted = self.wanted_labels();
+        let mut found = Strangers::new();
+        for pod in self.state.pods().values() {
+            if wanted.is_empty() {
+                break;
+            }
+            for pair in pod.meta.labels.iter() {
+                if wanted.remove(&pair) {
+                    found.insert(owned(pair), pod.key().clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// The labels that selectors without pods ask for.
+    fn wanted_labels(&self) -> HashSet<(&'a Text, &'a Text)> {
+        let known = |service: &&Arc<Service>| {
+            self.gathered.as_ref().is_none_or(|gathered| gathered.contains(service.namespace()))
+        };
+        let empty = |service: &&Arc<Service>| !self.selections.contains_key(service.key());
+        let services = self.state.services().values().filter(known).filter(empty);
+        services.filter_map(|service| service.selector.as_ref()).flat_map(Labels::iter).collect()
+    }
+
+    /// Some Endpoints have the label of the controller.
+    pub(super) fn endpoints_are_labelled(&self) -> bool {
+        self.endpoints_are_labelled
     }
 
     /// The Services whose selectors match the pod.
@@ -154,6 +257,11 @@ impl<'a> Facts<'a> {
     /// All node ports in use.
     pub(super) fn node_ports(&self) -> impl Iterator<Item = NonZeroU16> {
         self.node_ports.keys().copied()
+    }
+
+    /// Some node port is of the default range.
+    pub(super) fn has_default_node_ports(&self) -> bool {
+        self.node_ports().any(|port| DEFAULT_NODE_PORTS.contains(&port.get()))
     }
 
     /// The Service with this cluster IP.
@@ -198,51 +306,76 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Adds to [`Facts`] what pods tell, some pods at a time.
+/// Adds to [`Facts`] what all pods tell, some pods at a time.
 #[derive(Debug)]
 pub(super) struct Gathering<'a> {
     selectors: Selectors<'a>,
     /// Pods that are still to be looked at.
     pods: std::vec::IntoIter<&'a Arc<Pod>>,
-    /// The labels that selectors without pods ask for; `None` until all pods were looked at once.
-    wanted: Option<HashSet<(&'a Text, &'a Text)>>,
+    dual_stack: bool,
+    lacking: [Option<&'a Arc<Pod>>; 2],
+    /// `None` until all pods were looked at once.
+    strangers: Option<SearchForStrangers<'a>>,
+}
+
+#[derive(Debug)]
+struct SearchForStrangers<'a> {
+    /// The labels that selectors without pods ask for.
+    wanted: HashSet<(&'a Text, &'a Text)>,
+    found: Strangers,
 }
 
 impl<'a> Gathering<'a> {
     pub(super) fn new(state: &'a ClusterState) -> Gathering<'a> {
-        Gathering { selectors: state.selectors(), pods: pods_of(state), wanted: None }
+        let (selectors, pods) = (state.selectors(), pods_of(state));
+        Gathering { selectors, pods, dual_stack: false, lacking: [None; 2], strangers: None }
     }
 
     /// Looks at up to so many more pods.
     pub(super) fn step(&mut self, facts: &mut Facts<'a>, pods: usize) -> Progress {
         for pod in self.pods.by_ref().take(pods) {
-            match &self.wanted {
-                None => take_pod(facts, &self.selectors, pod),
-                Some(wanted) => {
-                    for pair in pod.meta.labels.iter().filter(|pair| wanted.contains(pair)) {
-                        facts.strangers.entry(pair).or_insert(pod);
-                    }
+            if let Some(search) = &mut self.strangers {
+                for pair in pod.meta.labels.iter().filter(|pair| search.wanted.contains(pair)) {
+                    search.found.entry(owned(pair)).or_insert_with(|| pod.key().clone());
                 }
+                continue;
+            }
+            take_pod(facts, &self.selectors, pod);
+            self.dual_stack |= both(pod.ips.iter().copied().map(IpFamily::of));
+            for family in IpFamily::BOTH.into_iter().filter(|family| lacks(pod, *family)) {
+                self.lacking[family as usize].get_or_insert(pod);
             }
         }
-        match (&self.wanted, self.pods.len()) {
-            (_, 1..) => Progress::More,
-            (Some(_), 0) => Progress::Done,
-            (None, 0) => self.look_for_strangers(facts),
+        if self.pods.len() > 0 {
+            return Progress::More;
+        }
+        match self.strangers.take() {
+            None => self.look_for_strangers(facts),
+            Some(search) => {
+                let _ = facts.whole.strangers.set(search.found);
+                Progress::Done
+            }
         }
     }
 
-    fn look_for_strangers(&mut self, facts: &Facts<'a>) -> Progress {
-        let services = facts.state.services().values();
-        let empty = services.filter(|service| !facts.selections.contains_key(service.key()));
-        let wanted: HashSet<_> =
-            empty.filter_map(|service| service.selector.as_ref()).flat_map(Labels::iter).collect();
-        if !wanted.is_empty() {
-            self.pods = pods_of(facts.state);
+    fn look_for_strangers(&mut self, facts: &mut Facts<'a>) -> Progress {
+        facts.gathered = None;
+        let _ = facts.whole.dual_stack.set(self.dual_stack || facts.nodes_are_dual_stack());
+        for (known, found) in facts.whole.lacking.iter().zip(self.lacking) {
+            let _ = known.set(found.map(|pod| pod.key().clone()));
         }
-        self.wanted = Some(wanted);
+        let wanted = facts.wanted_labels();
+        if wanted.is_empty() {
+            return Progress::Done;
+        }
+        self.pods = pods_of(facts.state);
+        self.strangers = Some(SearchForStrangers { wanted, found: Strangers::new() });
         if self.pods.len() == 0 { Progress::Done } else { Progress::More }
     }
+}
+
+fn owned((key, value): (&Text, &Text)) -> (Text, Text) {
+    (key.clone(), value.clone())
 }
 
 fn pods_of(state: &ClusterState) -> std::vec::IntoIter<&Arc<Pod>> {
@@ -258,21 +391,20 @@ fn take_pod<'a>(facts: &mut Facts<'a>, selectors: &Selectors<'a>, pod: &'a Arc<P
         let named = facts.workloads.entry(pod.namespace()).or_default();
         named.entry(pod.workload()).or_default().push(pod);
     }
-    facts.dual_stack |= both(pod.ips.iter().copied().map(IpFamily::of));
-    if !pod.phase.is_final() && !pod.ips.is_empty() {
-        let has = |family| pod.ips.iter().any(|ip| IpFamily::of(*ip) == family);
-        for family in IpFamily::BOTH.into_iter().filter(|family| !has(*family)) {
-            facts.lacking.entry(family).or_insert(pod);
-        }
-    }
 }
 
-fn both(families: impl Iterator<Item = IpFamily>) -> bool {
+/// It may serve, and has an address of the other family only.
+pub(super) fn lacks(pod: &Pod, family: IpFamily) -> bool {
+    let has = |ip: &IpAddr| IpFamily::of(*ip) == family;
+    !pod.phase.is_final() && !pod.ips.is_empty() && !pod.ips.iter().any(has)
+}
+
+pub(super) fn both(families: impl Iterator<Item = IpFamily>) -> bool {
     families.collect::<BTreeSet<_>>().len() == 2
 }
 
 /// A controller that keeps pods running; Jobs, and static pods that belong to their node, are others.
-fn is_workload(pod: &Pod) -> bool {
+pub(super) fn is_workload(pod: &Pod) -> bool {
     let owner = pod.meta.owner.as_ref();
     owner.is_some_and(|owner| {
         matches!(&*owner.kind, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Deployment")

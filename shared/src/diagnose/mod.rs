@@ -7,6 +7,7 @@
 //!
 //! A new check is one file in `checks` and one line in its registry.
 
+pub(crate) mod between;
 mod checks;
 mod facts;
 mod finding;
@@ -148,7 +149,8 @@ const PODS: usize = 16;
 
 /// The findings about one Service, in the order of the report; those of its cluster as a whole are left out.
 pub fn diagnose_service(state: &ClusterState, service: &Key, options: &Options) -> Report {
-    let facts = Facts::new(state, options.now);
+    let mut facts = Facts::of_services(state, options.now);
+    facts.gather(&service.namespace);
     let mut report = Report::default();
     let runnable = runnable(&facts, &mut report);
     if let Some(service) = state.services().get(service) {

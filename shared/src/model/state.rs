@@ -108,6 +108,16 @@ pub struct Selectors<'a> {
 }
 
 impl<'a> Selectors<'a> {
+    fn of(services: impl Iterator<Item = &'a Arc<Service>>) -> Selectors<'a> {
+        let mut askers: HashMap<LabelOf<'a>, Vec<(&'a Key, &'a Labels)>> = HashMap::new();
+        for service in services {
+            let Some(selector) = &service.selector else { continue };
+            let Some((key, value)) = selector.iter().next() else { continue };
+            askers.entry((service.namespace(), key, value)).or_default().push((service.key(), selector));
+        }
+        Selectors { askers }
+    }
+
     /// The Services that select the pod, each once.
     pub fn that_select<'s>(&'s self, pod: &'s Pod) -> impl Iterator<Item = &'a Key> + 's {
         let asking = |(key, value)| self.askers.get(&(pod.namespace(), key, value)).into_iter().flatten();
@@ -219,13 +229,12 @@ impl ClusterState {
 
     /// The selectors of all Services, ready to be held against pods.
     pub fn selectors(&self) -> Selectors<'_> {
-        let mut askers: HashMap<LabelOf<'_>, Vec<(&Key, &Labels)>> = HashMap::new();
-        for service in self.services.values() {
-            let Some(selector) = &service.selector else { continue };
-            let Some((key, value)) = selector.iter().next() else { continue };
-            askers.entry((service.namespace(), key, value)).or_default().push((service.key(), selector));
-        }
-        Selectors { askers }
+        Selectors::of(self.services.values())
+    }
+
+    /// [`ClusterState::selectors`] of one namespace.
+    pub fn selectors_in(&self, namespace: &Text) -> Selectors<'_> {
+        Selectors::of(self.services.in_namespace(namespace))
     }
 
     /// [`ClusterState::selected_pods`] of all Services at once, in one pass over the pods instead of one per Service.

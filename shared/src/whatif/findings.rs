@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Findings;
 use super::difference::FindingsChange;
+use crate::diagnose::between::between;
 use crate::diagnose::{Code, Finding, Options, diagnose};
 use crate::model::{ClusterState, ObjectRef};
 
@@ -16,10 +17,17 @@ pub(super) fn changed(
     after: &ClusterState,
     options: &super::Options<'_>,
 ) -> FindingsChange {
-    let of = |state| diagnose(state, &Options::at(options.now)).findings;
+    let how = Options::at(options.now);
+    let of = |state| diagnose(state, &how).findings;
+    if options.findings == Findings::Skip {
+        return FindingsChange::default();
+    }
+    if let Some([old, new]) = options.changed.and_then(|changed| between([before, after], changed, &how)) {
+        return FindingsChange { appeared: lacking(&new, &old), vanished: lacking(&old, &new) };
+    }
     let made;
     let old = match options.findings {
-        Findings::Skip => return FindingsChange::default(),
+        Findings::Skip => &[],
         Findings::Known(known) => known,
         Findings::Compare => {
             made = of(before);

@@ -28,13 +28,14 @@ pub struct Options<'a> {
     pub findings: Findings<'a>,
 }
 
-/// How findings are compared. Every check is run over the whole cluster, since many look at several Services at once: at 10,000
+/// How findings are compared. If the caller knows the changed objects, only the Services that they concern are looked at, in both
+/// clusters. Else, and where a node or kube-proxy's settings are others, every check is run over the whole cluster: at 10,000
 /// Services that takes longer than everything else together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Findings<'a> {
-    /// Both clusters are diagnosed.
+    /// Both clusters are asked.
     Compare,
-    /// Those of the first cluster are known; only the second is diagnosed.
+    /// As `Compare`, but where the whole cluster has to be diagnosed, the findings of the first one are known.
     Known(&'a [Finding]),
     /// They are left out.
     Skip,

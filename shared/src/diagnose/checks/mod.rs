@@ -71,6 +71,8 @@ mod svc067_no_node_ports;
 mod svc068_app_protocol;
 mod words;
 
+pub(super) use svc044_external_name_inside::leads_to;
+
 use super::facts::{Facts, Subject};
 use super::finding::{Code, Problem, Severity};
 use crate::model::Kind;
@@ -181,11 +183,10 @@ mod prelude {
     pub(super) use std::collections::{BTreeMap, BTreeSet, HashSet};
     pub(super) use std::net::IpAddr;
     pub(super) use std::num::NonZeroU16;
-    pub(super) use std::ops::RangeInclusive;
     pub(super) use std::sync::Arc;
 
     pub(super) use super::super::facts::{
-        Facts, Subject, count, is_controllers, is_mirrored, labels_text, list, port_text,
+        DEFAULT_NODE_PORTS, Facts, Subject, count, is_controllers, is_mirrored, labels_text, list, port_text,
     };
     pub(super) use super::super::finding::{Code, Problem, Severity};
     pub(super) use super::words::{

@@ -15,7 +15,7 @@ pub const CHECK: Check = Check {
 };
 
 fn find(facts: &Facts<'_>) -> Vec<Problem> {
-    let orphans = facts.state.endpoints().values().filter(|object| {
+    let orphans = facts.in_scope(facts.state.endpoints()).filter(|object| {
         facts.is_hand_made(object) && has_addresses(object) && !facts.state.services().contains(object.key())
     });
     orphans.filter_map(|object| Some(problem(object, meant(facts, object)?))).collect()

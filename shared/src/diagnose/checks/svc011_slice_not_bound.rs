@@ -14,7 +14,7 @@ pub const CHECK: Check = Check {
 };
 
 fn find(facts: &Facts<'_>) -> Vec<Problem> {
-    let loose = facts.state.slices().values().filter(|slice| slice.meta.owner.is_none());
+    let loose = facts.in_scope(facts.state.slices()).filter(|slice| slice.meta.owner.is_none());
     let problem = |slice: &Arc<EndpointSlice>| {
         let (message, value) = match slice.service() {
             None => (format!("the label {SERVICE_NAME_LABEL} is missing"), "(absent)".into()),

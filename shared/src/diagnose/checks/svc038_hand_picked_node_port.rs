@@ -13,19 +13,17 @@ pub const CHECK: Check = Check {
     how: How::Service(find),
 };
 
-const RANGE: RangeInclusive<u16> = 30_000..=32_767;
 /// The first number that is drawn automatically.
 const DYNAMIC: u16 = 30_086;
 
 fn find(s: &Subject<'_>) -> Vec<Problem> {
-    let default_range = || s.facts.node_ports().any(|port| RANGE.contains(&port.get()));
     let declared = s.service.declared.as_deref();
     let mut problems = Vec::new();
     for (index, port) in s.ports() {
         let Some(number) = port.node_port else { continue };
         let by_hand = declared.is_some_and(|declared| declared.node_ports.contains(&number));
-        let message = if !RANGE.contains(&number.get()) {
-            if !default_range() {
+        let message = if !DEFAULT_NODE_PORTS.contains(&number.get()) {
+            if !s.facts.has_default_node_ports() {
                 continue;
             }
             format!("nodePort {number} is outside 30000-32767")

@@ -51,7 +51,7 @@ fn is_shown(facts: &Facts<'_>, namespace: &Text) -> bool {
 }
 
 /// The Service that a name of the cluster means.
-fn leads_to(facts: &Facts<'_>, name: &str) -> Option<Key> {
+pub fn leads_to(facts: &Facts<'_>, name: &str) -> Option<Key> {
     let name = name.trim_end_matches('.').to_lowercase();
     let short = name.strip_suffix(facts.zone).and_then(|rest| rest.strip_suffix('.')).unwrap_or(&name);
     let mut labels = short.strip_suffix(".svc")?.rsplit('.');

@@ -15,7 +15,7 @@ pub const CHECK: Check = Check {
 
 fn find(facts: &Facts<'_>) -> Vec<Problem> {
     let mut by_domain: BTreeMap<Key, Vec<&Arc<Pod>>> = BTreeMap::new();
-    for pod in facts.state.pods().values().filter(|pod| !pod.phase.is_final()) {
+    for pod in facts.in_scope(facts.state.pods()).filter(|pod| !pod.phase.is_final()) {
         let Some(subdomain) = &pod.subdomain else { continue };
         let key = Key { namespace: pod.namespace().clone(), name: subdomain.clone() };
         by_domain.entry(key).or_default().push(pod);

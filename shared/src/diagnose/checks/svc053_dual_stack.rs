@@ -31,10 +31,12 @@ fn find(s: &Subject<'_>) -> Vec<Problem> {
     let problem = if !strange.is_empty() {
         s.problem(format!("{} of a family that the Service does not have", list(&strange)))
             .own("spec.externalIPs, status.loadBalancer.ingress", list(&strange))
-    } else if s.facts.dual_stack && policy == Some("PreferDualStack") {
+    } else if policy == Some("PreferDualStack") && s.facts.dual_stack() {
         s.problem(format!("PreferDualStack, but only {only}, in a cluster with both families"))
             .own("spec.ipFamilyPolicy", "PreferDualStack")
-    } else if let Some(client) = cut_off(s, *only).filter(|_| policy == Some("SingleStack")) {
+    } else if policy == Some("SingleStack")
+        && let Some(client) = cut_off(s, *only)
+    {
         s.problem(format!(
             "SingleStack {only}, though the pods have both families and some clients only the other"
         ))
@@ -51,11 +53,11 @@ fn find(s: &Subject<'_>) -> Vec<Problem> {
     vec![problem]
 }
 
-/// A pod that has only the other family, if the Service's own pods have both.
+/// A pod that has only the other family, if the Service's own pods have both (which makes the cluster one with both).
 fn cut_off<'a>(s: &Subject<'a>, only: IpFamily) -> Option<&'a Arc<Pod>> {
     let has = |pod: &Pod, family| pod.ips.iter().any(|ip| IpFamily::of(*ip) == family);
     let both = |pod: &Arc<Pod>| IpFamily::BOTH.into_iter().all(|family| has(pod, family));
-    if !s.facts.dual_stack || s.live_pods().next().is_none() || !s.live_pods().all(both) {
+    if s.live_pods().next().is_none() || !s.live_pods().all(both) {
         return None;
     }
     s.facts.pod_lacking(only)

@@ -59,14 +59,12 @@ fn annotations(facts: &Facts<'_>) -> Vec<Problem> {
         };
         found.map(problem).collect()
     };
-    facts.state.services().values().flat_map(of_service).collect()
+    facts.in_scope(facts.state.services()).flat_map(of_service).collect()
 }
 
 fn endpoints(facts: &Facts<'_>) -> Vec<Problem> {
     let made = facts
-        .state
-        .endpoints()
-        .values()
+        .in_scope(facts.state.endpoints())
         .filter(|object| facts.is_hand_made(object) && facts.state.services().contains(object.key()));
     let problem = |object: &Arc<Endpoints>| {
         Problem::new(object.object_ref(), "v1 Endpoints made by hand")

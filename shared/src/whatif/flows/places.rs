@@ -40,15 +40,21 @@ pub(super) struct PodHere<'a> {
 /// Pods of both clusters.
 #[derive(Default)]
 pub(super) struct Pods<'a> {
-    here: FxHashMap<&'a str, Vec<[&'a Arc<Pod>; 2]>>,
-    /// Addresses of the node's pods that are there in one cluster only, or have moved.
-    hidden: FxHashMap<&'a str, Vec<IpAddr>>,
+    nodes: FxHashMap<&'a str, PodsOfNode<'a>>,
     /// Every pod's address.
     pub taken: FxHashSet<IpAddr>,
 }
 
+#[derive(Default)]
+struct PodsOfNode<'a> {
+    /// By family.
+    here: [Vec<PodHere<'a>>; 2],
+    /// Addresses of the node's pods that are there in one cluster only, or have moved.
+    hidden: Vec<IpAddr>,
+}
+
 /// Every node that is in both clusters and has the family.
-pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &Pods<'a>) -> Vec<Place<'a>> {
+pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &mut Pods<'a>) -> Vec<Place<'a>> {
     let mut places = Vec::new();
     for family in IpFamily::BOTH {
         let virtual_net = virtual_net(before.state, after.state, family);
@@ -68,6 +74,7 @@ pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &Pods<'a>)
 impl<'a> Pods<'a> {
     pub fn of(before: &'a ClusterState, after: &'a ClusterState) -> Pods<'a> {
         let mut pods = Pods::default();
+        pods.taken.reserve(after.pods().len());
         let mut old = before.pods().values().peekable();
         for new in after.pods().values() {
             while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
@@ -85,8 +92,17 @@ impl<'a> Pods<'a> {
     fn pair(&mut self, old: &'a Arc<Pod>, new: &'a Arc<Pod>) {
         match (&old.node, &new.node) {
             (Some(a), Some(b)) if a == b && !old.host_network && !new.host_network => {
-                self.here.entry(a).or_default().push([old, new]);
-                self.taken.extend(old.ips.iter().chain(&new.ips));
+                let here = &mut self.nodes.entry(a).or_default().here;
+                for family in IpFamily::BOTH {
+                    let ip = |pod: &Pod| pod.ips.iter().copied().find(|ip| IpFamily::of(*ip) == family);
+                    if let (Some(before), Some(after)) = (ip(old), ip(new)) {
+                        here[family as usize].push(PodHere { key: old.key(), before, after });
+                    }
+                }
+                self.taken.extend(&new.ips);
+                if !Arc::ptr_eq(old, new) {
+                    self.taken.extend(&old.ips);
+                }
             }
             _ => [old, new].into_iter().for_each(|pod| self.hide(pod)),
         }
@@ -94,9 +110,19 @@ impl<'a> Pods<'a> {
 
     fn hide(&mut self, pod: &'a Arc<Pod>) {
         if let (Some(node), false) = (&pod.node, pod.host_network) {
-            self.hidden.entry(node).or_default().extend(&pod.ips);
+            self.nodes.entry(node).or_default().hidden.extend(&pod.ips);
             self.taken.extend(&pod.ips);
         }
+    }
+
+    /// Those of a node, by their later address.
+    fn take(&mut self, node: &str, family: IpFamily) -> Vec<PodHere<'a>> {
+        let of_node = self.nodes.get_mut(node);
+        let mut here =
+            of_node.map(|of_node| std::mem::take(&mut of_node.here[family as usize])).unwrap_or_default();
+        // All are of one family: their numbers are in the order of addresses, and compared faster.
+        here.sort_unstable_by(|a, b| number(a.after).cmp(&number(b.after)).then_with(|| a.key.cmp(b.key)));
+        here
     }
 }
 
@@ -116,7 +142,7 @@ impl<'a> Place<'a> {
     fn of(
         [(old_state, old), (new_state, new)]: [(&'a ClusterState, &'a Arc<Node>); 2],
         family: IpFamily,
-        pods: &Pods<'a>,
+        pods: &mut Pods<'a>,
         virtual_net: Option<IpNet>,
     ) -> Place<'a> {
         let name = new.name();
@@ -136,20 +162,16 @@ impl<'a> Place<'a> {
         let mut real_nets: Vec<IpNet> = cidrs(old).chain(cidrs(new)).collect();
         real_nets.sort_unstable();
         real_nets.dedup();
-        let ip_of = |pod: &Pod| pod.ips.iter().copied().find(ours);
-        let here = pods.here.get(&**name).into_iter().flatten();
-        let mut here: Vec<PodHere<'a>> = here
-            .filter_map(|[a, b]| Some(PodHere { key: b.key(), before: ip_of(a)?, after: ip_of(b)? }))
-            .collect();
-        here.sort_unstable_by_key(|pod| (pod.after, pod.key));
+        let here = pods.take(name, family);
         let mut inside: Vec<IpNet> = real_nets.clone();
         inside.extend(addresses(old).chain(addresses(new)).map(IpNet::from));
         // An address that kube-proxy is to bind to is one of the node's, too.
         let bound = [&before, &after].into_iter().filter_map(|context| context.settings.bind_address);
         inside.extend(bound.filter(ours).map(IpNet::from));
         inside.extend(loopback(family));
-        let hidden = pods.hidden.get(&**name).into_iter().flatten().copied().filter(ours);
-        let others = hidden.chain(here.iter().flat_map(|pod| [pod.before, pod.after]));
+        let hidden = pods.nodes.get(&**name).into_iter().flat_map(|of_node| &of_node.hidden);
+        let earlier = here.iter().filter(|pod| pod.before != pod.after).map(|pod| pod.before);
+        let others = hidden.copied().filter(ours).chain(earlier).chain(here.iter().map(|pod| pod.after));
         let others = others.filter(|ip| !real_nets.iter().any(|net| net.contains(ip)));
         inside.extend(others.map(IpNet::from));
         let detected = match &after.detector {
@@ -161,6 +183,13 @@ impl<'a> Place<'a> {
             && old.pod_cidrs == new.pod_cidrs
             && here.iter().all(|pod| pod.before == pod.after);
         Place { name, family, before, after, own, pods: here, pod_nets, inside, differs: !same }
+    }
+}
+
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => ip.into(),
     }
 }
 

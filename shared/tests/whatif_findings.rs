@@ -1,0 +1,304 @@
+//! Findings that appear and vanish: those of the Services that a change concerns are the same as those of two whole diagnoses. Random
+//! clusters of few names, addresses and ports, so that everything meets everything, and random changes of a few objects.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use vipscope_shared::delta::{Change, Object};
+use vipscope_shared::diagnose::{self, Code};
+use vipscope_shared::model::{
+    AddressType, ClusterIp, ClusterState, Conditions, Declared, Endpoint, EndpointAddress, EndpointPort,
+    EndpointSlice, Endpoints, Ingress, IpFamily, IpMode, Key, Kind, Labels, MANAGED_BY_LABEL, Meta,
+    Namespace, Node, NodeAddress, NodeAddressType, ObjectRef, Owner, Pod, PodPhase, Protocol, ProxyConfig,
+    ProxyMode, ProxySettings, SERVICE_NAME_LABEL, Service, ServicePort, ServiceType, Subset, SubsetAddress,
+    TargetPort, TrafficPolicy,
+};
+use vipscope_shared::synthetic::Random;
+use vipscope_shared::whatif::{Options, difference_with};
+
+const CLUSTERS: u64 = 400;
+const CHANGES: usize = 6;
+const NAMESPACES: [&str; 3] = ["a", "b", "default"];
+const NAMES: [&str; 7] = ["web", "web-service", "db", "1st", "cart", "carts", "kubernetes"];
+const VALUES: [&str; 4] = ["web", "wep", "db", "cart"];
+
+fn now() -> Timestamp {
+    "2026-01-31T12:00:00Z".parse().unwrap()
+}
+
+struct Maker {
+    random: Random,
+    dual: bool,
+}
+
+impl Maker {
+    fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.random.below(all.len())].clone()
+    }
+
+    fn maybe<T: Clone>(&mut self, times: usize, all: &[T]) -> Option<T> {
+        self.random.once_in(times).then(|| self.pick(all))
+    }
+
+    fn key(&mut self) -> Key {
+        Key::new(self.pick(&NAMESPACES), self.pick(&NAMES))
+    }
+
+    fn labels(&mut self) -> Labels {
+        let mut pairs = vec![("app", self.pick(&VALUES))];
+        if self.random.once_in(3) {
+            pairs.push(("tier", self.pick(&["x", "y"])));
+        }
+        pairs.into_iter().collect()
+    }
+
+    fn number(all: u16) -> NonZeroU16 {
+        NonZeroU16::new(all).unwrap()
+    }
+
+    fn ip(&mut self) -> IpAddr {
+        let near = self.random.below(6);
+        let net = self.pick(&["10.96.0", "10.96.0", "10.244.0", "192.168.0"]);
+        format!("{net}.{near}").parse().unwrap()
+    }
+
+    fn time(&mut self) -> Timestamp {
+        let minutes = self.pick(&[1, 7, 20, 300]);
+        now() - SignedDuration::from_mins(minutes)
+    }
+
+    fn meta(&mut self, key: Key) -> Meta {
+        let mut meta = Meta::named(key);
+        meta.created = self.random.once_in(2).then(|| self.time());
+        meta.deleted = self.random.once_in(12).then(|| self.time());
+        let notes = [
+            ("vipscope.dev/ignore", "SVC001,SVC037"),
+            ("service.kubernetes.io/topology-aware-hints", "auto"),
+        ];
+        meta.annotations = self.maybe(8, &notes).into_iter().collect();
+        meta
+    }
+
+    fn service(&mut self) -> Service {
+        let key = self.key();
+        let meta = self.meta(key.clone());
+        let mut service = Service { meta, ..Service::named(key) };
+        let types = [
+            ServiceType::ClusterIP,
+            ServiceType::ClusterIP,
+            ServiceType::NodePort,
+            ServiceType::LoadBalancer,
+        ];
+        service.service_type = self.pick(&types);
+        if self.random.once_in(5) {
+            service.service_type = ServiceType::ExternalName;
+            let names =
+                ["web.a.svc", "db.b.svc.cluster.local", "cart.c.svc", "carts.default.svc", "db.a.svc", "x"];
+            service.external_name = Some(self.pick(&names).into());
+            return service;
+        }
+        service.selector = (!self.random.once_in(4)).then(|| self.labels());
+        service.cluster_ip = match self.random.below(6) {
+            0 => ClusterIp::Headless,
+            _ => ClusterIp::Ips(vec![format!("10.96.0.{}", self.random.below(6)).parse().unwrap()]),
+        };
+        service.ip_families = vec![self.pick(&[IpFamily::IPv4, IpFamily::IPv4, IpFamily::IPv6])];
+        service.ip_family_policy = self.maybe(2, &["PreferDualStack".into(), "SingleStack".into()]);
+        service.external_policy = self.pick(&[TrafficPolicy::Cluster, TrafficPolicy::Local]);
+        service.internal_policy =
+            self.pick(&[TrafficPolicy::Cluster, TrafficPolicy::Cluster, TrafficPolicy::Local]);
+        service.external_ips = self.random.once_in(4).then(|| self.ip()).into_iter().collect();
+        let open = service.service_type != ServiceType::ClusterIP;
+        for nth in 0..1 + self.random.below(2) {
+            let port = self.port(nth, open);
+            service.ports.push(port);
+        }
+        if service.service_type == ServiceType::LoadBalancer {
+            let checks = [30_000, 30_001, 30_002].map(Maker::number);
+            service.health_check_node_port = self.maybe(2, &checks);
+            let ip = self.ip();
+            let ip_mode = self.pick(&[IpMode::Vip, IpMode::Proxy]);
+            let ingress = Ingress { ip: Some(ip), hostname: None, ip_mode };
+            service.ingress = self.maybe(2, &[ingress]).into_iter().collect();
+            service.source_ranges = self.maybe(3, &["10.0.0.0/8".parse().unwrap()]).into_iter().collect();
+        }
+        service.declared = self.random.once_in(4).then(|| {
+            Box::new(Declared {
+                cluster_ip: service.cluster_ip.ips().first().copied(),
+                node_ports: vec![Maker::number(31_000)],
+            })
+        });
+        service
+    }
+
+    fn port(&mut self, nth: usize, open: bool) -> ServicePort {
+        let targets = [TargetPort::Number(Maker::number(8080)), TargetPort::Name("http".into())];
+        let numbers = [30_000, 30_001, 31_000, 20_000].map(Maker::number);
+        ServicePort {
+            name: format!("p{nth}").into(),
+            protocol: self.pick(&[Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Sctp]),
+            port: Maker::number(80 + nth as u16),
+            target_port: self.pick(&targets),
+            node_port: open.then(|| self.pick(&numbers)),
+            app_protocol: None,
+        }
+    }
+
+    fn pod(&mut self) -> Pod {
+        let key = Key::new(self.pick(&NAMESPACES), format!("pod-{}", self.random.below(6)));
+        let mut pod = Pod { meta: self.meta(key.clone()), ..Pod::named(key) };
+        pod.meta.labels = self.labels();
+        let kind = self.pick(&["StatefulSet", "DaemonSet", "Job"]);
+        pod.meta.owner = Some(Owner { kind: kind.into(), name: self.pick(&NAMES).into() });
+        pod.node = Some(self.pick(&["n0", "n1", "n2"]).into());
+        pod.phase = self.pick(&[PodPhase::Running, PodPhase::Running, PodPhase::Succeeded]);
+        pod.ready = !self.random.once_in(3);
+        let nth = self.random.below(6);
+        let (four, six) = (format!("10.244.0.{nth}"), format!("fd00::{nth}"));
+        let families: &[&[&String]] =
+            if self.dual { &[&[&four, &six], &[&four, &six], &[&four], &[&six]] } else { &[&[&four]] };
+        pod.ips = self.pick(families).iter().map(|ip| ip.parse().unwrap()).collect();
+        pod.no_service_links = !self.random.once_in(3);
+        pod.subdomain = self.random.once_in(4).then(|| self.pick(&NAMES).into());
+        pod.hostname = self.maybe(2, &["h".into()]);
+        pod
+    }
+
+    fn slice(&mut self) -> EndpointSlice {
+        let (service, nth) = (self.key(), self.random.below(2));
+        let mut meta = Meta::named(Key::new(service.namespace.clone(), format!("{}-{nth}", service.name)));
+        let managers = ["endpointslice-controller.k8s.io", "somebody"];
+        let mut labels = vec![(MANAGED_BY_LABEL, self.pick(&managers).to_owned())];
+        if !self.random.once_in(8) {
+            labels.push((SERVICE_NAME_LABEL, service.name.to_string()));
+        }
+        meta.labels = labels.iter().map(|(key, value)| (*key, &**value)).collect();
+        meta.owner = self.maybe(2, &[Owner { kind: "Service".into(), name: service.name }]);
+        let mut endpoints = Vec::new();
+        for _ in 0..self.random.below(3) {
+            let ip = self.ip();
+            endpoints.push(Endpoint {
+                addresses: vec![EndpointAddress::Ip(ip)],
+                conditions: Conditions {
+                    ready: self.maybe(2, &[true, false]),
+                    serving: None,
+                    terminating: None,
+                },
+                node: Some(self.pick(&["n0", "n1", "n2"]).into()),
+                zone: self.maybe(2, &["z0".into(), "z1".into()]),
+                hostname: None,
+                target: None,
+                zone_hints: Vec::new(),
+                node_hints: Vec::new(),
+            });
+        }
+        let port = EndpointPort {
+            name: "p0".into(),
+            protocol: Protocol::Tcp,
+            port: NonZeroU16::new(8080),
+            app_protocol: None,
+        };
+        EndpointSlice { meta, address_type: AddressType::IPv4, ports: vec![port], endpoints }
+    }
+
+    fn endpoints(&mut self) -> Endpoints {
+        let mut meta = Meta::named(self.key());
+        meta.labels = self
+            .maybe(3, &[("endpoints.kubernetes.io/managed-by", "endpoint-controller")])
+            .into_iter()
+            .collect();
+        let ip = self.ip();
+        let address = SubsetAddress { ip, hostname: None, node: None, target: None };
+        Endpoints {
+            meta,
+            subsets: vec![Subset { addresses: vec![address], not_ready: Vec::new(), ports: Vec::new() }],
+        }
+    }
+
+    fn node(&mut self) -> Node {
+        let nth = self.random.below(3);
+        let mut node = Node::named(format!("n{nth}"));
+        node.ready = true;
+        node.meta.labels = self
+            .maybe(2, &[("topology.kubernetes.io/zone", "z0"), ("topology.kubernetes.io/zone", "z1")])
+            .into_iter()
+            .collect();
+        let ip = format!("192.168.0.{nth}").parse().unwrap();
+        node.addresses = vec![NodeAddress { address_type: NodeAddressType::InternalIP, ip }];
+        node
+    }
+
+    fn object(&mut self) -> Object {
+        match self.random.below(20) {
+            0..7 => Object::Service(Arc::new(self.service())),
+            7..12 => Object::Pod(Arc::new(self.pod())),
+            12..15 => Object::EndpointSlice(Arc::new(self.slice())),
+            15 | 16 => Object::Endpoints(Arc::new(self.endpoints())),
+            17 => {
+                let key = Key::cluster(self.pick(&NAMESPACES));
+                Object::Namespace(Arc::new(Namespace { meta: self.meta(key) }))
+            }
+            18 => Object::Node(Arc::new(self.node())),
+            _ => {
+                let settings = ProxySettings { mode: self.pick(&ProxyMode::ALL), ..ProxySettings::default() };
+                let meta = Meta::named(ProxyConfig::well_known_key());
+                Object::ProxyConfig(Arc::new(ProxyConfig { meta, settings, nodes: BTreeMap::new() }))
+            }
+        }
+    }
+
+    fn change(&mut self, state: &mut ClusterState) -> ObjectRef {
+        let kind =
+            self.pick(&[Kind::Service, Kind::Pod, Kind::EndpointSlice, Kind::Endpoints, Kind::Namespace]);
+        let all = state.refs(kind);
+        let change = match self.random.once_in(3) && !all.is_empty() {
+            true => Change::Delete(self.pick(&all)),
+            false => Change::Upsert(self.object()),
+        };
+        let _ = state.apply(&change);
+        match change {
+            Change::Upsert(object) => object.object_ref(),
+            Change::Delete(object) => object,
+            _ => unreachable!(),
+        }
+    }
+}
+
+#[test]
+fn a_part_finds_what_the_whole_finds() {
+    let mut met: BTreeMap<Code, usize> = BTreeMap::new();
+    for seed in 0..CLUSTERS {
+        let mut random = Random(seed);
+        let dual = random.once_in(3);
+        let mut maker = Maker { random, dual };
+        let mut before = ClusterState::default();
+        for _ in 0..maker.pick(&[6, 20, 40, 80]) {
+            let _ = before.apply(&Change::Upsert(maker.object()));
+        }
+        for _ in 0..CHANGES {
+            let mut after = before.clone();
+            let mut changed = BTreeSet::new();
+            for _ in 0..maker.pick(&[1, 1, 1, 2, 4]) {
+                changed.insert(maker.change(&mut after));
+            }
+            let changed: Vec<ObjectRef> = changed.into_iter().collect();
+            let part = Options { changed: Some(&changed), ..Options::at(now()) };
+            let part = difference_with(&before, &after, &part).findings;
+            let whole = difference_with(&before, &after, &Options::at(now())).findings;
+            assert_eq!(part, whole, "seed {seed}: {changed:?}");
+            for finding in part.appeared.iter().chain(&part.vanished) {
+                *met.entry(finding.code).or_default() += 1;
+            }
+            before = after;
+        }
+    }
+    let checks = diagnose::CHECKS.iter().map(|check| check.code);
+    let silent: Vec<Code> = checks.filter(|code| !met.contains_key(code)).collect();
+    println!("{met:?}\nnever: {silent:?}");
+    assert!(met.len() >= 40, "too little was met: {met:?}");
+}
