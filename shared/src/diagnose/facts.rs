@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
+use rustc_hash::FxHashMap;
 
 use super::Progress;
 use super::finding::Problem;
@@ -47,7 +48,7 @@ pub struct Facts<'a> {
     selections: HashMap<&'a Key, Vec<&'a Arc<Pod>>>,
     selected_by: HashMap<&'a Key, Vec<&'a Key>>,
     node_ports: BTreeMap<NonZeroU16, Vec<&'a Arc<Service>>>,
-    cluster_ips: HashMap<IpAddr, &'a Arc<Service>>,
+    cluster_ips: FxHashMap<IpAddr, &'a Arc<Service>>,
     workloads: HashMap<&'a Text, HashMap<Text, Vec<&'a Arc<Pod>>>>,
     endpoints_are_labelled: bool,
 }
@@ -70,7 +71,8 @@ impl<'a> Facts<'a> {
     /// What Services and nodes tell, without any pod. Pods follow namespace by namespace with [`Facts::gather`], or all of
     /// them with [`Gathering`].
     pub(super) fn of_services(state: &'a ClusterState, now: Timestamp) -> Facts<'a> {
-        let (mut node_ports, mut cluster_ips) = (BTreeMap::<_, Vec<_>>::new(), HashMap::new());
+        let (mut node_ports, mut cluster_ips) = (BTreeMap::<_, Vec<_>>::new(), FxHashMap::default());
+        cluster_ips.reserve(state.services().len());
         for service in state.services().values() {
             let ports: BTreeSet<_> = service.ports.iter().filter_map(|port| port.node_port).collect();
             ports.into_iter().for_each(|port| node_ports.entry(port).or_default().push(service));

@@ -1,5 +1,6 @@
 //! Nodes that are in both clusters: what their rules depend on, and who connects from there.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,8 +24,10 @@ pub(super) struct Place<'a> {
     pub pods: Vec<PodHere<'a>>,
     /// Networks in which other pods of the node have, or would have, their addresses.
     pub pod_nets: Vec<IpNet>,
-    /// Not sources from outside: the node's own addresses and networks, and its pods'.
-    pub inside: Vec<IpNet>,
+    /// Not sources from outside: the node's own addresses and networks. See [`Place::inside`].
+    inside: Vec<IpNet>,
+    /// Addresses of the node's pods that are there in one cluster only, or have moved, and earlier ones of others.
+    strays: FxHashSet<IpAddr>,
     /// Something of the node itself is another than before, so that every destination has to be looked at.
     pub differs: bool,
 }
@@ -41,8 +44,8 @@ pub(super) struct PodHere<'a> {
 #[derive(Default)]
 pub(super) struct Pods<'a> {
     nodes: FxHashMap<&'a str, PodsOfNode<'a>>,
-    /// Every pod's address.
-    pub taken: FxHashSet<IpAddr>,
+    states: Option<[&'a ClusterState; 2]>,
+    taken: OnceCell<FxHashSet<IpAddr>>,
 }
 
 #[derive(Default)]
@@ -73,8 +76,7 @@ pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &mut Pods<
 
 impl<'a> Pods<'a> {
     pub fn of(before: &'a ClusterState, after: &'a ClusterState) -> Pods<'a> {
-        let mut pods = Pods::default();
-        pods.taken.reserve(after.pods().len());
+        let mut pods = Pods { states: Some([before, after]), ..Pods::default() };
         let mut old = before.pods().values().peekable();
         for new in after.pods().values() {
             while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
@@ -99,10 +101,6 @@ impl<'a> Pods<'a> {
                         here[family as usize].push(PodHere { key: old.key(), before, after });
                     }
                 }
-                self.taken.extend(&new.ips);
-                if !Arc::ptr_eq(old, new) {
-                    self.taken.extend(&old.ips);
-                }
             }
             _ => [old, new].into_iter().for_each(|pod| self.hide(pod)),
         }
@@ -111,8 +109,17 @@ impl<'a> Pods<'a> {
     fn hide(&mut self, pod: &'a Arc<Pod>) {
         if let (Some(node), false) = (&pod.node, pod.host_network) {
             self.nodes.entry(node).or_default().hidden.extend(&pod.ips);
-            self.taken.extend(&pod.ips);
         }
+    }
+
+    /// Whether a pod has the address.
+    pub fn is_taken(&self, ip: IpAddr) -> bool {
+        let all = || {
+            let pods = self.states.iter().flatten().flat_map(|state| state.pods().values());
+            let own = pods.filter(|pod| pod.node.is_some() && !pod.host_network);
+            own.flat_map(|pod| pod.ips.iter().copied()).collect()
+        };
+        self.taken.get_or_init(all).contains(&ip)
     }
 
     /// Those of a node, by their later address.
@@ -171,9 +178,7 @@ impl<'a> Place<'a> {
         inside.extend(loopback(family));
         let hidden = pods.nodes.get(&**name).into_iter().flat_map(|of_node| &of_node.hidden);
         let earlier = here.iter().filter(|pod| pod.before != pod.after).map(|pod| pod.before);
-        let others = hidden.copied().filter(ours).chain(earlier).chain(here.iter().map(|pod| pod.after));
-        let others = others.filter(|ip| !real_nets.iter().any(|net| net.contains(ip)));
-        inside.extend(others.map(IpNet::from));
+        let strays = hidden.copied().filter(ours).chain(earlier).collect();
         let detected = match &after.detector {
             Some(Detector::Cidr(net)) => Some(*net),
             _ => virtual_net,
@@ -182,10 +187,26 @@ impl<'a> Place<'a> {
         let same = before.makes_same_rules(&after)
             && old.pod_cidrs == new.pod_cidrs
             && here.iter().all(|pod| pod.before == pod.after);
-        Place { name, family, before, after, own, pods: here, pod_nets, inside, differs: !same }
+        Place { name, family, before, after, own, pods: here, pod_nets, inside, strays, differs: !same }
     }
 }
 
+impl Place<'_> {
+    /// The network of the node or the address of its pods that the address is in: then nobody outside has it.
+    pub fn inside(&self, ip: IpAddr) -> Option<IpNet> {
+        let net = self.inside.iter().find(|net| net.contains(&ip)).copied();
+        let is_pod = || self.strays.contains(&ip) || self.has_pod_at(ip);
+        net.or_else(|| is_pod().then(|| IpNet::from(ip)))
+    }
+
+    /// Pods are sorted by address.
+    fn has_pod_at(&self, ip: IpAddr) -> bool {
+        IpFamily::of(ip) == self.family
+            && self.pods.binary_search_by_key(&number(ip), |pod| number(pod.after)).is_ok()
+    }
+}
+
+/// Compares as the address does with others of its family.
 fn number(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => u32::from(ip).into(),
