@@ -1,6 +1,5 @@
 //! Nodes that are in both clusters: what their rules depend on, and who connects from there.
 
-use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -44,8 +43,8 @@ pub(super) struct PodHere<'a> {
 #[derive(Default)]
 pub(super) struct Pods<'a> {
     nodes: FxHashMap<&'a str, PodsOfNode<'a>>,
-    states: Option<[&'a ClusterState; 2]>,
-    taken: OnceCell<FxHashSet<IpAddr>>,
+    /// Every pod's address, by family.
+    taken: [FxHashSet<u128>; 2],
 }
 
 #[derive(Default)]
@@ -71,12 +70,13 @@ pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &mut Pods<
             }
         }
     }
+    pods.note_taken(&places);
     places
 }
 
 impl<'a> Pods<'a> {
     pub fn of(before: &'a ClusterState, after: &'a ClusterState) -> Pods<'a> {
-        let mut pods = Pods { states: Some([before, after]), ..Pods::default() };
+        let mut pods = Pods::default();
         let mut old = before.pods().values().peekable();
         for new in after.pods().values() {
             while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
@@ -95,11 +95,17 @@ impl<'a> Pods<'a> {
         match (&old.node, &new.node) {
             (Some(a), Some(b)) if a == b && !old.host_network && !new.host_network => {
                 let here = &mut self.nodes.entry(a).or_default().here;
+                let mut listed = 0;
                 for family in IpFamily::BOTH {
                     let ip = |pod: &Pod| pod.ips.iter().copied().find(|ip| IpFamily::of(*ip) == family);
                     if let (Some(before), Some(after)) = (ip(old), ip(new)) {
                         here[family as usize].push(PodHere { key: old.key(), before, after });
+                        listed += 1;
                     }
+                }
+                // Addresses that only one of them has, or more than one of a family.
+                if [old, new].iter().any(|pod| pod.ips.len() > listed) {
+                    old.ips.iter().chain(&new.ips).for_each(|ip| self.take_address(*ip));
                 }
             }
             _ => [old, new].into_iter().for_each(|pod| self.hide(pod)),
@@ -112,14 +118,33 @@ impl<'a> Pods<'a> {
         }
     }
 
+    fn take_address(&mut self, ip: IpAddr) {
+        self.taken[IpFamily::of(ip) as usize].insert(number(ip));
+    }
+
     /// Whether a pod has the address.
     pub fn is_taken(&self, ip: IpAddr) -> bool {
-        let all = || {
-            let pods = self.states.iter().flatten().flat_map(|state| state.pods().values());
-            let own = pods.filter(|pod| pod.node.is_some() && !pod.host_network);
-            own.flat_map(|pod| pod.ips.iter().copied()).collect()
-        };
-        self.taken.get_or_init(all).contains(&ip)
+        self.taken[IpFamily::of(ip) as usize].contains(&number(ip))
+    }
+
+    /// Notes the addresses of all pods; those of places are with them.
+    fn note_taken(&mut self, places: &[Place<'a>]) {
+        let mut taken = std::mem::take(&mut self.taken);
+        for family in IpFamily::BOTH {
+            let ours = places.iter().filter(|place| place.family == family);
+            let set = &mut taken[family as usize];
+            set.reserve(ours.clone().map(|place| place.pods.len()).sum());
+            let elsewhere = self.nodes.values().map(|of_node| &of_node.here[family as usize]);
+            for pod in ours.map(|place| &place.pods).chain(elsewhere).flatten() {
+                set.insert(number(pod.after));
+                if pod.before != pod.after {
+                    set.insert(number(pod.before));
+                }
+            }
+            let hidden = self.nodes.values().flat_map(|of_node| &of_node.hidden);
+            set.extend(hidden.filter(|ip| IpFamily::of(**ip) == family).map(|ip| number(*ip)));
+        }
+        self.taken = taken;
     }
 
     /// Those of a node, by their later address.
