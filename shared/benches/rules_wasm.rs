@@ -12,15 +12,21 @@ mod wasm {
     use std::net::Ipv4Addr;
     use std::sync::Arc;
 
+    use jiff::Timestamp;
     use vipscope_shared::delta::{Change, Object};
-    use vipscope_shared::model::{ClusterState, IpFamily, Keyed, Node, Protocol, ProxyMode};
+    use vipscope_shared::model::{
+        ClusterState, IpFamily, Keyed, Node, Protocol, ProxyMode, Service, ServiceType,
+    };
     use vipscope_shared::netfilter;
     use vipscope_shared::predict::Predictor;
     use vipscope_shared::proxy::incremental::{NodeRules, SharedPorts};
     use vipscope_shared::proxy::reading::{self, View};
     use vipscope_shared::proxy::{self, Format, Scope};
-    use vipscope_shared::synthetic;
+    use vipscope_shared::synthetic::{self, Size};
     use vipscope_shared::trace::{Origin, Packet, Trace};
+    use vipscope_shared::whatif::apply::apply;
+    use vipscope_shared::whatif::edit::parse;
+    use vipscope_shared::whatif::{Options, difference_with};
     use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
     wasm_bindgen_test_configure!(run_in_browser);
@@ -34,6 +40,7 @@ mod wasm {
         traces(10_000);
         generation(10_000, 15);
         parse_iptables_10000_x_15();
+        whole_answers_10000_x_15();
     }
 
     const IPV4: IpFamily = IpFamily::IPv4;
@@ -169,6 +176,37 @@ mod wasm {
             assert_eq!(netfilter::iptables::parse(&text).unwrap().len(), 2);
             text.len()
         });
+    }
+
+    /// What would become of traffic if one object were edited: the edit, flows, connections, rules and findings, with 150,000 pods.
+    fn whole_answers_10000_x_15() {
+        let size = Size { namespaces: 100, nodes: NODES, services: 10_000, endpoints: 150_000 };
+        let before = synthetic::cluster(size, 1);
+        let ordinary = |service: &&Arc<Service>| {
+            service.service_type == ServiceType::ClusterIP
+                && !service.is_headless()
+                && before.selected_pods(service).count() == 15
+        };
+        let service = before.services().values().skip(5_000).find(ordinary).unwrap();
+        let pod = before.selected_pods(service).next().unwrap().key();
+        let key = service.key();
+        let patch =
+            |spec: &str| format!("[{{op: patch, object: Service/{key}, patch: {{spec: {{{spec}}}}}}}]");
+        for (what, text) in [
+            ("session affinity", patch("sessionAffinity: ClientIP")),
+            ("selector that matches nothing", patch("selector: {app: nobody}")),
+            ("internal policy Local", patch("internalTrafficPolicy: Local")),
+            ("a pod unready", format!("[{{op: pod, pod: {pod}, state: unready}}]")),
+        ] {
+            let edits = parse(&text).unwrap();
+            measure(&format!("a whole answer, 10000 x 15 with pods, iptables: {what}"), || {
+                let after = apply(&before, &edits, Timestamp::UNIX_EPOCH).unwrap();
+                let options = Options { changed: Some(&after.changed), ..Options::at(Timestamp::UNIX_EPOCH) };
+                let difference = difference_with(&before, &after.state, &options);
+                assert!(!difference.flows.is_empty());
+                0
+            });
+        }
     }
 }
 

@@ -206,6 +206,15 @@ impl Allocations {
         self
     }
 
+    /// With what all Services hold; what was noted before is forgotten.
+    pub fn with_held(mut self, all: impl Iterator<Item = (Key, Held)>) -> Allocations {
+        // Made from sorted lists at once, which is faster than one by one.
+        self.by_service = all.collect();
+        self.ips = self.by_service.values().flat_map(|held| held.ips.iter().copied()).collect();
+        self.ports = self.by_service.values().flat_map(|held| held.ports.iter().copied()).collect();
+        self
+    }
+
     /// The range of the family's cluster IPs.
     pub fn range(&self, family: IpFamily) -> &Range {
         match family {

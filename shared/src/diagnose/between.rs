@@ -1,6 +1,6 @@
 //! Findings of two clusters that differ in a few objects: only those that can differ, so that nobody has to diagnose both clusters.
 //!
-//! [`Concerned`] is a superset of the Services whose findings can differ. It follows what checks ask for: a check that looks at
+//! [`concerned`] gives a superset of the Services whose findings can differ. It follows what checks ask for: a check that looks at
 //! something new beside its own Service needs a line there. Whatever concerns all Services (nodes, kube-proxy's settings, the first
 //! pod with a second family) gives `None`: then all have to be looked at. Checks of the cluster as a whole look at the namespaces
 //! of what has changed.
@@ -47,11 +47,10 @@ pub(crate) fn between(
     if changes.families_differ(&facts) {
         return None;
     }
-    let concerned = Concerned::of(&mut facts, &changes);
+    let concerned = concerned(&mut facts, &changes);
     let mut nth = 0;
     Some(facts.map(|mut facts| {
-        facts.confine(changes.namespaces.clone());
-        concerned.iter().for_each(|key| facts.gather_for(key));
+        facts.confine(&concerned, &changes.namespaces);
         nth += 1;
         found(&facts, &concerned, &checks[nth - 1], options)
     }))
@@ -161,52 +160,44 @@ impl<'a> Changes<'a> {
 }
 
 /// The Services whose findings can differ.
-struct Concerned;
-
-impl Concerned {
-    fn of(facts: &mut [Facts<'_>; 2], changes: &Changes<'_>) -> BTreeSet<Key> {
-        let mut keys = changes.services.clone();
-        for facts in facts.iter_mut() {
-            let services = changes.services.iter().filter(|key| facts.state.services().contains(key));
-            let services: Vec<&Key> = services.collect();
-            services.into_iter().for_each(|key| facts.gather_for(key));
-            let pods = changes.pods.iter().flatten().flatten();
-            pods.for_each(|pod| facts.gather(pod.namespace()));
-        }
-        let listened = |namespace: &Text| facts.each_ref().map(|facts| facts.has_listener(namespace));
-        let altered = changes
-            .with_pods
-            .iter()
-            .chain(changes.pods.iter().flatten().flatten().map(|pod| pod.namespace()));
-        let heard: BTreeSet<&Text> = altered
-            .filter(|namespace| {
-                let [before, after] = listened(namespace);
-                before != after
-            })
-            .collect();
-        for facts in &*facts {
-            let near = Near { facts, changes };
-            keys.extend(near.of_pods());
-            let all = facts.state.services().values();
-            keys.extend(all.filter(|service| near.concerns(service)).map(|service| service.key().clone()));
-            for namespace in &heard {
-                keys.extend(
-                    facts.state.services().in_namespace(namespace).map(|service| service.key().clone()),
-                );
-            }
-            keys.extend(near.with_moved_endpoints());
-        }
-        // Whoever shares pods with one of them says how many, and of what kind the other Service is.
-        let mut sharing = BTreeSet::new();
-        for facts in &*facts {
-            for key in &keys {
-                let pods = facts.selection(key).iter().flat_map(|pod| facts.selected_by(pod.key()));
-                sharing.extend(pods.copied().cloned());
-            }
-        }
-        keys.extend(sharing);
-        keys
+fn concerned(facts: &mut [Facts<'_>; 2], changes: &Changes<'_>) -> BTreeSet<Key> {
+    let mut keys = changes.services.clone();
+    for facts in facts.iter_mut() {
+        let services = changes.services.iter().filter(|key| facts.state.services().contains(key));
+        let services: Vec<&Key> = services.collect();
+        services.into_iter().for_each(|key| facts.gather_for(key));
+        let pods = changes.pods.iter().flatten().flatten();
+        pods.for_each(|pod| facts.gather(pod.namespace()));
     }
+    let listened = |namespace: &Text| facts.each_ref().map(|facts| facts.has_listener(namespace));
+    let altered =
+        changes.with_pods.iter().chain(changes.pods.iter().flatten().flatten().map(|pod| pod.namespace()));
+    let heard: BTreeSet<&Text> = altered
+        .filter(|namespace| {
+            let [before, after] = listened(namespace);
+            before != after
+        })
+        .collect();
+    for facts in &*facts {
+        let near = Near { facts, changes };
+        keys.extend(near.of_pods());
+        let all = facts.state.services().values();
+        keys.extend(all.filter(|service| near.concerns(service)).map(|service| service.key().clone()));
+        for namespace in &heard {
+            keys.extend(facts.state.services().in_namespace(namespace).map(|service| service.key().clone()));
+        }
+        keys.extend(near.with_moved_endpoints());
+    }
+    // Whoever shares pods with one of them says how many, and of what kind the other Service is.
+    let mut sharing = BTreeSet::new();
+    for facts in &*facts {
+        for key in &keys {
+            let pods = facts.selection(key).iter().flat_map(|pod| facts.selected_by(pod.key()));
+            sharing.extend(pods.copied().cloned());
+        }
+    }
+    keys.extend(sharing);
+    keys
 }
 
 /// One of the clusters, and what has changed.

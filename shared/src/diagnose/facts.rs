@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Progress;
 use super::finding::Problem;
@@ -42,12 +43,14 @@ pub struct Facts<'a> {
     scope: Option<BTreeSet<Text>>,
     /// The namespaces whose pods were looked at; `None`: all.
     gathered: Option<BTreeSet<Text>>,
+    /// The Services that are looked at; `None`: all.
+    asked: Option<BTreeSet<Key>>,
     /// What all pods tell together. Where not all were looked at it is worked out when somebody asks.
     whole: Whole,
     selections: HashMap<&'a Key, Vec<&'a Arc<Pod>>>,
     selected_by: HashMap<&'a Key, Vec<&'a Key>>,
     node_ports: BTreeMap<NonZeroU16, Vec<&'a Arc<Service>>>,
-    cluster_ips: HashMap<IpAddr, &'a Arc<Service>>,
+    cluster_ips: FxHashMap<IpAddr, &'a Arc<Service>>,
     workloads: HashMap<&'a Text, HashMap<Text, Vec<&'a Arc<Pod>>>>,
     endpoints_are_labelled: bool,
 }
@@ -70,7 +73,8 @@ impl<'a> Facts<'a> {
     /// What Services and nodes tell, without any pod. Pods follow namespace by namespace with [`Facts::gather`], or all of
     /// them with [`Gathering`].
     pub(super) fn of_services(state: &'a ClusterState, now: Timestamp) -> Facts<'a> {
-        let (mut node_ports, mut cluster_ips) = (BTreeMap::<_, Vec<_>>::new(), HashMap::new());
+        let (mut node_ports, mut cluster_ips) = (BTreeMap::<_, Vec<_>>::new(), FxHashMap::default());
+        cluster_ips.reserve(state.services().len());
         for service in state.services().values() {
             let ports: BTreeSet<_> = service.ports.iter().filter_map(|port| port.node_port).collect();
             ports.into_iter().for_each(|port| node_ports.entry(port).or_default().push(service));
@@ -86,6 +90,7 @@ impl<'a> Facts<'a> {
             zone: "cluster.local",
             zones: state.nodes().values().filter_map(|node| node.zone()).collect(),
             scope: None,
+            asked: None,
             gathered: Some(BTreeSet::new()),
             whole: Whole::default(),
             selections: HashMap::new(),
@@ -122,9 +127,11 @@ impl<'a> Facts<'a> {
         pods.any(|pod| !pod.no_service_links && !pod.phase.is_final())
     }
 
-    /// Lets checks of the cluster as a whole look at these namespaces only.
-    pub(super) fn confine(&mut self, namespaces: BTreeSet<Text>) {
-        self.scope = Some(namespaces);
+    /// Lets checks look at these Services only, and checks of the cluster as a whole at these namespaces.
+    pub(super) fn confine(&mut self, services: &BTreeSet<Key>, namespaces: &BTreeSet<Text>) {
+        services.iter().for_each(|key| self.gather_for(key));
+        self.asked = Some(services.clone());
+        self.scope = Some(namespaces.clone());
     }
 
     /// The objects that a check of the cluster as a whole looks at, by namespace and name.
@@ -208,7 +215,7 @@ impl<'a> Facts<'a> {
         candidates.find(|pod| selector.selects(&pod.meta.labels))
     }
 
-    /// For the Services, among those whose pods were looked at, that select none.
+    /// For the Services that are looked at and select no pods.
     fn strangers(&self) -> Strangers {
         let mut wanted = self.wanted_labels();
         let mut found = Strangers::new();
@@ -226,9 +233,10 @@ impl<'a> Facts<'a> {
     }
 
     /// The labels that selectors without pods ask for.
-    fn wanted_labels(&self) -> HashSet<(&'a Text, &'a Text)> {
+    fn wanted_labels(&self) -> FxHashSet<(&'a Text, &'a Text)> {
         let known = |service: &&Arc<Service>| {
-            self.gathered.as_ref().is_none_or(|gathered| gathered.contains(service.namespace()))
+            self.asked.as_ref().is_none_or(|asked| asked.contains(service.key()))
+                && self.gathered.as_ref().is_none_or(|gathered| gathered.contains(service.namespace()))
         };
         let empty = |service: &&Arc<Service>| !self.selections.contains_key(service.key());
         let services = self.state.services().values().filter(known).filter(empty);
@@ -321,7 +329,7 @@ pub(super) struct Gathering<'a> {
 #[derive(Debug)]
 struct SearchForStrangers<'a> {
     /// The labels that selectors without pods ask for.
-    wanted: HashSet<(&'a Text, &'a Text)>,
+    wanted: FxHashSet<(&'a Text, &'a Text)>,
     found: Strangers,
 }
 

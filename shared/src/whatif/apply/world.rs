@@ -188,10 +188,7 @@ fn allocations_of(state: &ClusterState) -> Allocations {
     for family in IpFamily::BOTH {
         allocations = allocations.with_range(Range::seen(family, ips()));
     }
-    for service in state.services().values() {
-        allocations.hold(service.key(), Some(held(service)));
-    }
-    allocations
+    allocations.with_held(state.services().values().map(|service| (service.key().clone(), held(service))))
 }
 
 /// The families that Services, or else pods, have addresses of.

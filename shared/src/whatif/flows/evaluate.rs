@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use rustc_hash::FxHashSet;
 
 use super::change::{Change, Destination, chances};
-use super::places::{Place, PodHere};
+use super::places::{Place, PodHere, Pods};
 use super::sources::Partition;
 use super::world::World;
 use crate::model::{IpFamily, Key, ProxyMode};
@@ -71,8 +70,7 @@ pub(super) struct Look<'a, 'b> {
     pub place: &'b Place<'a>,
     pub to: &'b Destination,
     pub ip: IpAddr,
-    /// Addresses of pods.
-    pub taken: &'b FxHashSet<IpAddr>,
+    pub pods: &'b Pods<'a>,
     /// Both clusters.
     pub worlds: &'b [World<'a>; 2],
 }
@@ -164,7 +162,7 @@ impl<'a> Look<'a, '_> {
     /// A free address of the node's pod network in the cell.
     fn other_pod(&self, cell: usize) -> Option<IpAddr> {
         let taken =
-            |ip: IpAddr| (self.taken.contains(&ip) || self.place.own.contains(&ip)).then(|| IpNet::from(ip));
+            |ip: IpAddr| (self.pods.is_taken(ip) || self.place.own.contains(&ip)).then(|| IpNet::from(ip));
         let nets = self.place.pod_nets.iter();
         nets.copied().find_map(|net| self.pair.partition.example(cell, net, &taken))
     }
@@ -185,7 +183,7 @@ impl<'a> Look<'a, '_> {
     fn outsider(&self, cell: usize) -> Option<IpAddr> {
         let ipvs = self.pair.is_ipvs();
         let taken = |ip: IpAddr| {
-            let inside = self.place.inside.iter().find(|net| net.contains(&ip)).copied();
+            let inside = self.place.inside(ip);
             // In ipvs mode it is an address of the node, and the kernel drops what comes from such an address.
             inside.or_else(|| (ipvs && self.is_vip(ip)).then(|| IpNet::from(ip)))
         };
@@ -241,7 +239,9 @@ impl<'a> Look<'a, '_> {
         match source.member {
             Member::Own(own) => own == ip,
             Member::Drifter(_) => source.before == ip || source.after == ip,
-            Member::Outside(cell) => self.pair.partition.cell_of(ip) == cell && !here(&self.place.inside),
+            Member::Outside(cell) => {
+                self.pair.partition.cell_of(ip) == cell && self.place.inside(ip).is_none()
+            }
             Member::Pods(cell) => {
                 let pod = || self.pods_in(cell).any(|pod| pod.after == ip);
                 self.pair.partition.cell_of(ip) == cell && (here(&self.place.pod_nets) || pod())

@@ -64,7 +64,7 @@ impl<'a> Survey<'a> {
             let all = self.worlds.iter().flat_map(|world| world.state.services().keys());
             services = all.cloned().collect();
             let ends = self.worlds.iter().flat_map(|world| touched::endpoints(world, &services)).collect();
-            self.worlds.iter_mut().for_each(|world| world.share(&ends));
+            world::share(&mut self.worlds, &ends);
         }
         let mut compare = Compare { worlds: &self.worlds, pods: &self.pods, closures: RefCell::default() };
         let mut groups = Groups::default();
@@ -180,7 +180,7 @@ impl<'a> Compare<'a, '_> {
         ip: IpAddr,
         pair: &'c Pair,
     ) -> Look<'a, 'c> {
-        Look { pair, place, to, ip, taken: &self.pods.taken, worlds: self.worlds }
+        Look { pair, place, to, ip, pods: self.pods, worlds: self.worlds }
     }
 
     fn changes(&self, place: &Place<'a>, to: &Destination, ip: IpAddr, ready: &Ready<'a>) -> Changes {

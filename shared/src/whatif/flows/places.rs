@@ -23,8 +23,10 @@ pub(super) struct Place<'a> {
     pub pods: Vec<PodHere<'a>>,
     /// Networks in which other pods of the node have, or would have, their addresses.
     pub pod_nets: Vec<IpNet>,
-    /// Not sources from outside: the node's own addresses and networks, and its pods'.
-    pub inside: Vec<IpNet>,
+    /// Not sources from outside: the node's own addresses and networks. See [`Place::inside`].
+    inside: Vec<IpNet>,
+    /// Addresses of the node's pods that are there in one cluster only, or have moved, and earlier ones of others.
+    strays: FxHashSet<IpAddr>,
     /// Something of the node itself is another than before, so that every destination has to be looked at.
     pub differs: bool,
 }
@@ -41,8 +43,8 @@ pub(super) struct PodHere<'a> {
 #[derive(Default)]
 pub(super) struct Pods<'a> {
     nodes: FxHashMap<&'a str, PodsOfNode<'a>>,
-    /// Every pod's address.
-    pub taken: FxHashSet<IpAddr>,
+    /// Every pod's address, by family.
+    taken: [FxHashSet<u128>; 2],
 }
 
 #[derive(Default)]
@@ -68,13 +70,13 @@ pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &mut Pods<
             }
         }
     }
+    pods.note_taken(&places);
     places
 }
 
 impl<'a> Pods<'a> {
     pub fn of(before: &'a ClusterState, after: &'a ClusterState) -> Pods<'a> {
         let mut pods = Pods::default();
-        pods.taken.reserve(after.pods().len());
         let mut old = before.pods().values().peekable();
         for new in after.pods().values() {
             while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
@@ -93,15 +95,17 @@ impl<'a> Pods<'a> {
         match (&old.node, &new.node) {
             (Some(a), Some(b)) if a == b && !old.host_network && !new.host_network => {
                 let here = &mut self.nodes.entry(a).or_default().here;
+                let mut listed = 0;
                 for family in IpFamily::BOTH {
                     let ip = |pod: &Pod| pod.ips.iter().copied().find(|ip| IpFamily::of(*ip) == family);
                     if let (Some(before), Some(after)) = (ip(old), ip(new)) {
                         here[family as usize].push(PodHere { key: old.key(), before, after });
+                        listed += 1;
                     }
                 }
-                self.taken.extend(&new.ips);
-                if !Arc::ptr_eq(old, new) {
-                    self.taken.extend(&old.ips);
+                // Addresses that only one of them has, or more than one of a family.
+                if [old, new].iter().any(|pod| pod.ips.len() > listed) {
+                    old.ips.iter().chain(&new.ips).for_each(|ip| self.take_address(*ip));
                 }
             }
             _ => [old, new].into_iter().for_each(|pod| self.hide(pod)),
@@ -111,8 +115,36 @@ impl<'a> Pods<'a> {
     fn hide(&mut self, pod: &'a Arc<Pod>) {
         if let (Some(node), false) = (&pod.node, pod.host_network) {
             self.nodes.entry(node).or_default().hidden.extend(&pod.ips);
-            self.taken.extend(&pod.ips);
         }
+    }
+
+    fn take_address(&mut self, ip: IpAddr) {
+        self.taken[IpFamily::of(ip) as usize].insert(number(ip));
+    }
+
+    /// Whether a pod has the address.
+    pub fn is_taken(&self, ip: IpAddr) -> bool {
+        self.taken[IpFamily::of(ip) as usize].contains(&number(ip))
+    }
+
+    /// Notes the addresses of all pods; those of places are with them.
+    fn note_taken(&mut self, places: &[Place<'a>]) {
+        let mut taken = std::mem::take(&mut self.taken);
+        for family in IpFamily::BOTH {
+            let ours = places.iter().filter(|place| place.family == family);
+            let set = &mut taken[family as usize];
+            set.reserve(ours.clone().map(|place| place.pods.len()).sum());
+            let elsewhere = self.nodes.values().map(|of_node| &of_node.here[family as usize]);
+            for pod in ours.map(|place| &place.pods).chain(elsewhere).flatten() {
+                set.insert(number(pod.after));
+                if pod.before != pod.after {
+                    set.insert(number(pod.before));
+                }
+            }
+            let hidden = self.nodes.values().flat_map(|of_node| &of_node.hidden);
+            set.extend(hidden.filter(|ip| IpFamily::of(**ip) == family).map(|ip| number(*ip)));
+        }
+        self.taken = taken;
     }
 
     /// Those of a node, by their later address.
@@ -171,9 +203,7 @@ impl<'a> Place<'a> {
         inside.extend(loopback(family));
         let hidden = pods.nodes.get(&**name).into_iter().flat_map(|of_node| &of_node.hidden);
         let earlier = here.iter().filter(|pod| pod.before != pod.after).map(|pod| pod.before);
-        let others = hidden.copied().filter(ours).chain(earlier).chain(here.iter().map(|pod| pod.after));
-        let others = others.filter(|ip| !real_nets.iter().any(|net| net.contains(ip)));
-        inside.extend(others.map(IpNet::from));
+        let strays = hidden.copied().filter(ours).chain(earlier).collect();
         let detected = match &after.detector {
             Some(Detector::Cidr(net)) => Some(*net),
             _ => virtual_net,
@@ -182,10 +212,26 @@ impl<'a> Place<'a> {
         let same = before.makes_same_rules(&after)
             && old.pod_cidrs == new.pod_cidrs
             && here.iter().all(|pod| pod.before == pod.after);
-        Place { name, family, before, after, own, pods: here, pod_nets, inside, differs: !same }
+        Place { name, family, before, after, own, pods: here, pod_nets, inside, strays, differs: !same }
     }
 }
 
+impl Place<'_> {
+    /// The network of the node or the address of its pods that the address is in: then nobody outside has it.
+    pub fn inside(&self, ip: IpAddr) -> Option<IpNet> {
+        let net = self.inside.iter().find(|net| net.contains(&ip)).copied();
+        let is_pod = || self.strays.contains(&ip) || self.has_pod_at(ip);
+        net.or_else(|| is_pod().then(|| IpNet::from(ip)))
+    }
+
+    /// Pods are sorted by address.
+    fn has_pod_at(&self, ip: IpAddr) -> bool {
+        IpFamily::of(ip) == self.family
+            && self.pods.binary_search_by_key(&number(ip), |pod| number(pod.after)).is_ok()
+    }
+}
+
+/// Compares as the address does with others of its family.
 fn number(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => u32::from(ip).into(),

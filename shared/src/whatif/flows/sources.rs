@@ -17,6 +17,10 @@ const SOMEBODY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x77);
 pub(super) struct Partition {
     /// The networks of the cells; the first is everything. Sorted, so that a network stands before those inside it.
     nets: Vec<IpNet>,
+    /// First addresses of the networks.
+    starts: Vec<u128>,
+    /// The cell around each; of the first, itself.
+    outer: Vec<usize>,
 }
 
 impl Partition {
@@ -30,7 +34,16 @@ impl Partition {
         nets.sort_unstable_by_key(|net| (net.network(), net.prefix_len()));
         nets.dedup();
         nets.insert(0, everything);
-        Partition { nets }
+        let starts = nets.iter().map(|net| number(net.network())).collect();
+        let mut outer: Vec<usize> = Vec::with_capacity(nets.len());
+        for cell in 0..nets.len() {
+            let mut around = cell.saturating_sub(1);
+            while around > 0 && !nets[around].contains(&nets[cell]) {
+                around = outer[around];
+            }
+            outer.push(around);
+        }
+        Partition { nets, starts, outer }
     }
 
     pub fn len(&self) -> usize {
@@ -47,9 +60,13 @@ impl Partition {
 
     /// The cell of an address.
     pub fn cell_of(&self, ip: IpAddr) -> usize {
-        let holds = |cell: &usize| self.nets[*cell].contains(&ip);
-        // Inner networks stand behind outer ones.
-        (0..self.nets.len()).rev().find(holds).unwrap_or(0)
+        // The last network that begins before it has it, or else one around that.
+        let at = number(ip);
+        let mut cell = self.starts.partition_point(|start| *start <= at).saturating_sub(1);
+        while cell > 0 && !self.nets[cell].contains(&ip) {
+            cell = self.outer[cell];
+        }
+        cell
     }
 
     /// The cells whose networks are inside this one's, next below it or deeper.
@@ -60,7 +77,7 @@ impl Partition {
 
     /// The cell around this one.
     pub fn around(&self, cell: usize) -> Option<usize> {
-        (0..cell).rev().find(|outer| self.nets[*outer].contains(&self.nets[cell]))
+        (cell > 0).then(|| self.outer[cell])
     }
 
     /// An address of the cell within `within` that is in no network that is `taken`.

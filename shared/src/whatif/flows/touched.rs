@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use super::world::{World, addresses, numbers};
+use super::world::{World, addresses, numbers, share};
 use crate::model::{ClusterState, EndpointSlice, IpFamily, Key, Keyed, Kind, ObjectRef, Table};
 
 /// The Services whose ports or endpoints are not the same objects. `changed` says which objects can be others at all.
@@ -82,7 +82,7 @@ pub(super) fn spread(
     }
     let mut shared: FxHashSet<IpAddr> = ips.clone();
     worlds.iter().for_each(|world| shared.extend(endpoints(world, &touched)));
-    worlds.iter_mut().for_each(|world| world.share(&shared));
+    share(worlds, &shared);
     let mut all = touched;
     for world in &*worlds {
         let at = ips.iter().flat_map(|ip| world.at(*ip)).map(|service| service.key().clone());
@@ -100,7 +100,7 @@ pub(super) fn spread(
     }
     let more: FxHashSet<IpAddr> = worlds.iter().flat_map(|world| endpoints(world, &all)).collect();
     if !more.is_subset(&shared) {
-        worlds.iter_mut().for_each(|world| world.share(&more));
+        share(worlds, &more);
     }
     all
 }

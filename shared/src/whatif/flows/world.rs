@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change::Destination;
-use crate::model::{ClusterState, IpFamily, Key, Keyed, Service};
+use crate::model::{ClusterState, EndpointSlice, IpFamily, Key, Keyed, Service};
 use crate::predict::Predictor;
 use crate::proxy::node::NodeContext;
 use crate::proxy::ports::{PortInfo, cluster_ip, port_infos_of};
@@ -24,7 +24,7 @@ pub(super) struct World<'a> {
     by_address: FxHashMap<IpAddr, Vec<&'a Arc<Service>>>,
     /// Services by node port and health-check node port.
     by_port: FxHashMap<u16, Vec<&'a Arc<Service>>>,
-    /// Services by the address of an endpoint; only of the addresses that [`World::share`] was told.
+    /// Services by the address of an endpoint; only of the addresses that [`share`] was told.
     sharers: FxHashMap<IpAddr, Vec<Key>>,
     node_addresses: FxHashSet<IpAddr>,
     ports: RefCell<PortsOf>,
@@ -61,17 +61,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Learns which Services have endpoints at these addresses.
-    pub fn share(&mut self, addresses: &FxHashSet<IpAddr>) {
-        self.sharers.clear();
-        for slice in self.state.slices().values() {
-            let ips = slice.endpoints.iter().filter_map(|endpoint| endpoint.addresses.first()?.ip());
-            for ip in ips.filter(|ip| addresses.contains(ip)) {
-                let Some(service) = slice.service() else { continue };
-                let known = self.sharers.entry(ip).or_default();
-                if known.last() != Some(&service) {
-                    known.push(service);
-                }
+    fn add_sharers(&mut self, slice: &EndpointSlice, ips: &[IpAddr]) {
+        let Some(service) = slice.service() else { return };
+        for ip in ips {
+            let known = self.sharers.entry(*ip).or_default();
+            if known.last() != Some(&service) {
+                known.push(service.clone());
             }
         }
     }
@@ -147,6 +142,31 @@ impl<'a> World<'a> {
             self.given(context.family)
         })
     }
+}
+
+/// Both clusters learn which Services have endpoints at these addresses. A slice that is the same in both is read once.
+pub(super) fn share(worlds: &mut [World<'_>; 2], addresses: &FxHashSet<IpAddr>) {
+    let [before, after] = worlds;
+    let found = |slice: &EndpointSlice| -> Vec<IpAddr> {
+        let ips = slice.endpoints.iter().filter_map(|endpoint| endpoint.addresses.first()?.ip());
+        ips.filter(|ip| addresses.contains(ip)).collect()
+    };
+    before.sharers.clear();
+    after.sharers.clear();
+    let mut old = before.state.slices().values().peekable();
+    for new in after.state.slices().values() {
+        while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
+            before.add_sharers(gone, &found(gone));
+        }
+        let ips = found(new);
+        if old.next_if(|old| Arc::ptr_eq(old, new)).is_some() && !ips.is_empty() {
+            before.add_sharers(new, &ips);
+        }
+        if !ips.is_empty() {
+            after.add_sharers(new, &ips);
+        }
+    }
+    old.for_each(|gone| before.add_sharers(gone, &found(gone)));
 }
 
 impl Closure<'_> {
