@@ -65,6 +65,13 @@ impl Live {
         self.check(now);
     }
 
+    /// Another cluster is shown.
+    pub fn forget(&self) {
+        if self.data.with_untracked(Traffic::is_any) {
+            self.data.set(Traffic::default());
+        }
+    }
+
     pub(crate) fn interrupt(&self) {
         self.data.update(Traffic::interrupt);
     }

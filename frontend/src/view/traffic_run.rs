@@ -1,6 +1,7 @@
 //! What panels share about live traffic: the data, whether marks move, and when the connection is worth having.
 
 use leptos::prelude::*;
+use vipscope_shared::api::SourceKind;
 use vipscope_shared::traffic::TrafficBasis;
 
 use super::shell::{Shell, shell};
@@ -63,13 +64,25 @@ impl TrafficRun {
         self.is_paused.update(|paused| *paused = !*paused);
     }
 
-    /// The socket is there while the page is seen and something on it shows traffic.
+    /// The socket is there while the page is seen, something on it shows traffic, and there are nodes that can be read: those of
+    /// the sandbox. A file that is opened has none, and nothing is asked meanwhile.
     fn follow_page(self, shell: Shell) {
         let is_hidden = RwSignal::new(document().hidden());
         let handle =
             window_event_listener_untyped("visibilitychange", move |_| is_hidden.set(document().hidden()));
         on_cleanup(move || handle.remove());
+        let is_read = Memo::new(move |_| {
+            shell.store.with(|data| {
+                let source = data.cluster.as_ref().map(|cluster| cluster.source);
+                data.opened.is_none() && source == Some(SourceKind::Sandbox)
+            })
+        });
         Effect::new(move || {
+            if !is_read.get() {
+                self.live.want(false);
+                self.live.forget();
+                return;
+            }
             let is_shown = matches!(shell.screen.get(), Screen::Map | Screen::Nodes);
             let is_inspected = shell.selected.with(Option::is_some);
             self.live.want((is_shown || is_inspected) && !is_hidden.get());

@@ -252,7 +252,9 @@ pub fn place_of(target: &Target) -> (String, String) {
         (TargetKind::NodePort, _) => format!("node port {} {protocol}", target.port),
         (TargetKind::LocalhostNodePort, _) => format!("127.0.0.1:{} {protocol}", target.port),
         (TargetKind::HealthCheck, _) => format!("health check {}", target.port),
-        (TargetKind::UnusedPort, Some(ip)) => format!("such as {} {protocol}", words::socket(ip, target.port)),
+        (TargetKind::UnusedPort, Some(ip)) => {
+            format!("such as {} {protocol}", words::socket(ip, target.port))
+        }
         (_, Some(ip)) => format!("{} {protocol}", words::socket(ip, target.port)),
         (_, None) => format!("{} {protocol}", target.port),
     };

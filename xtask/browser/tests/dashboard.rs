@@ -109,7 +109,7 @@ async fn a_reload_shows_the_same_view_from_the_url() {
 /// What a link must reproduce: what is selected, which tab, how far zoomed.
 async fn view(page: &Page) -> Value {
     page.eval(
-        "[document.querySelector('[data-testid=inspector] h2')?.innerText,
+        "[document.querySelector('[data-testid=inspector] h1')?.innerText,
           document.querySelector('[data-testid=inspector] [role=tab][aria-selected=true]')?.innerText,
           document.querySelector('.zoom-now')?.innerText]",
     )

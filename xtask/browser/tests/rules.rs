@@ -138,7 +138,7 @@ async fn a_service_without_a_vip_says_why_it_has_no_rules() {
         let said = format!("document.querySelector('[data-testid=no-rules]')?.innerText.includes('{why}')");
         page.until(name, &said).await.unwrap();
         assert_eq!(
-            page.eval("document.querySelectorAll('.part, .insp select').length").await.unwrap(),
+            page.eval("document.querySelectorAll('.part, .rules-head select').length").await.unwrap(),
             0,
             "{name}"
         );
