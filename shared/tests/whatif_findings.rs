@@ -305,3 +305,37 @@ fn a_part_finds_what_the_whole_finds() {
     println!("{met:?}\nnever: {silent:?}");
     assert!(clusters < CLUSTERS || met.len() >= 38, "too little was met: {met:?}");
 }
+
+/// The Service that speaks neither changed nor selects the pod that did: it shares others with a Service that does.
+#[test]
+fn who_shares_pods_with_a_service_that_is_concerned_is_asked_too() {
+    let text = |tier: &str| {
+        let service = |name: &str, selector: &str, port: u16| {
+            format!(
+                "{{kind: Service, apiVersion: v1, metadata: {{name: {name}, namespace: a}}, spec: {{clusterIP: 10.96.0.1, selector: {selector}, ports: [{{port: {port}}}]}}}}\n---\n"
+            )
+        };
+        let pod = |name: &str, labels: &str| {
+            format!(
+                "{{kind: Pod, apiVersion: v1, metadata: {{name: {name}, namespace: a, labels: {labels}}}, spec: {{nodeName: node-a}}, status: {{phase: Running, podIP: 10.244.0.9}}}}\n---\n"
+            )
+        };
+        service("first", "{app: x}", 80)
+            + &service("second", "{tier: t}", 81)
+            + &pod("both", "{app: x, tier: t}")
+            + &pod("other", &format!("{{tier: {tier}}}"))
+    };
+    let load = |tier: &str| vipscope_shared::manifest::load(&text(tier)).unwrap().state;
+    // The same pods with other ports are no overlap; one pod more is.
+    let (same, more) = (load("u"), load("t"));
+    let changed = [ObjectRef { kind: Kind::Pod, key: Key::new("a", "other") }];
+    let first = ObjectRef { kind: Kind::Service, key: Key::new("a", "first") };
+    for (before, after) in [(&same, &more), (&more, &same)] {
+        let part = Options { changed: Some(&changed), ..Options::at(now()) };
+        let part = difference_with(before, after, &part).findings;
+        let whole = difference_with(before, after, &Options::at(now())).findings;
+        assert_eq!(part, whole);
+        let mut told = part.appeared.iter().chain(&part.vanished);
+        assert!(told.any(|finding| finding.code == Code(25) && finding.subject == first), "{part:?}");
+    }
+}
