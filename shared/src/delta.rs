@@ -213,6 +213,19 @@ impl ClusterState {
         })
     }
 
+    /// One object, whatever its kind.
+    pub fn object(&self, kind: Kind, key: &Key) -> Option<Object> {
+        Some(match kind {
+            Kind::Namespace => Object::Namespace(self.namespaces.get(key)?.clone()),
+            Kind::Node => Object::Node(self.nodes.get(key)?.clone()),
+            Kind::Pod => Object::Pod(self.pods.get(key)?.clone()),
+            Kind::Service => Object::Service(self.services.get(key)?.clone()),
+            Kind::EndpointSlice => Object::EndpointSlice(self.slices.get(key)?.clone()),
+            Kind::Endpoints => Object::Endpoints(self.endpoints.get(key)?.clone()),
+            Kind::ProxyConfig => Object::ProxyConfig(self.proxy_configs.get(key)?.clone()),
+        })
+    }
+
     /// Every object of `kind` that the state holds or has a fault for.
     pub fn refs(&self, kind: Kind) -> Vec<ObjectRef> {
         let keys: Vec<_> = match kind {

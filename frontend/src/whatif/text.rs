@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use vipscope_shared::delta::Object;
 use vipscope_shared::manifest::{encode, parse_documents, to_yaml};
-use vipscope_shared::model::{ClusterState, Kind};
+use vipscope_shared::model::ClusterState;
 use vipscope_shared::whatif::edit::{Edit, ObjectName, parse};
 
 /// How a text is written. Both are read everywhere.
@@ -43,15 +42,5 @@ pub fn read_manifest(text: &str) -> Result<Value, String> {
 
 /// The manifest of an object as the model has it; `None` if it is gone.
 pub fn manifest_of(state: &ClusterState, object: &ObjectName) -> Option<Value> {
-    let key = &object.key;
-    let object = match object.kind {
-        Kind::Namespace => Object::Namespace(state.namespaces().get(key)?.clone()),
-        Kind::Node => Object::Node(state.nodes().get(key)?.clone()),
-        Kind::Pod => Object::Pod(state.pods().get(key)?.clone()),
-        Kind::Service => Object::Service(state.services().get(key)?.clone()),
-        Kind::EndpointSlice => Object::EndpointSlice(state.slices().get(key)?.clone()),
-        Kind::Endpoints => Object::Endpoints(state.endpoints().get(key)?.clone()),
-        Kind::ProxyConfig => Object::ProxyConfig(state.proxy_configs().get(key)?.clone()),
-    };
-    Some(encode(&object))
+    state.object(object.kind, &object.key).map(|object| encode(&object))
 }

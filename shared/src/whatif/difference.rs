@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Finding;
-use crate::model::{IpFamily, Key, Protocol, ProxyMode, Text};
+use crate::model::{IpFamily, Key, Protocol, ProxyMode, Text, key_text};
 use crate::trace::{Origin, Verdict};
 
 /// Everything that differs. Empty lists mean: nothing.
@@ -115,7 +115,7 @@ fn is_false(value: &bool) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// `None`: no Service claims it, before or after.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text::option")]
     pub service: Option<Key>,
     /// Empty if the port has no name.
     pub port_name: Text,
@@ -151,7 +151,7 @@ pub struct Share {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<SocketAddr>,
     /// The pod behind it, as `namespace/name`.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text::option")]
     pub pod: Option<Key>,
     /// The endpoint sees an address of the node as the source.
     pub masquerade: bool,
@@ -167,7 +167,7 @@ pub struct BrokenConnections {
     pub target: Target,
     /// `None`: all of the target's.
     pub endpoint: Option<SocketAddr>,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text::option")]
     pub pod: Option<Key>,
     /// Nodes whose rules carry them; empty: all.
     pub nodes: Vec<Text>,
@@ -207,7 +207,7 @@ pub struct RuleLine {
     #[serde(flatten)]
     pub line: LineText,
     /// The Service it concerns, if one can be told.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "key_text::option")]
     pub service: Option<Key>,
 }
 
@@ -236,25 +236,6 @@ fn key_of(text: &str) -> Result<Key, String> {
     match text.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => Ok(Key::new(namespace, name)),
         _ => Err(format!("`{text}` is not NAMESPACE/NAME")),
-    }
-}
-
-/// A key as text.
-mod key_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::model::Key;
-
-    pub fn serialize<S: Serializer>(key: &Option<Key>, out: S) -> Result<S::Ok, S::Error> {
-        match key {
-            Some(key) => out.collect_str(key),
-            None => out.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Key>, D::Error> {
-        let text = Option::<String>::deserialize(input)?;
-        text.map(|text| super::key_of(&text)).transpose().map_err(D::Error::custom)
     }
 }
 

@@ -14,9 +14,7 @@ use crate::admission::{FieldError, endpoints, labels};
 use crate::controllers::{endpointslices, mirroring};
 use crate::delta::Object;
 use crate::manifest::{check_types, decode_as, encode, kind_of};
-use crate::model::{
-    Cause, ClusterState, EndpointSlice, Key, Keyed, Kind, MANAGED_BY_LABEL, Meta, PodPhase, Service,
-};
+use crate::model::{Cause, EndpointSlice, Key, Keyed, Kind, MANAGED_BY_LABEL, Meta, PodPhase, Service};
 use crate::whatif::edit::{ObjectName, kind_word};
 
 /// Annotation in which `kubectl apply` notes the manifest.
@@ -60,7 +58,7 @@ pub(super) fn apply(world: &mut World<'_>, manifest: &Value) -> Outcome {
     let name = decode_as(kind, value.clone()).object_ref.key;
     check_shape(kind, &value)?;
     check_name(kind, &value)?;
-    let old = current(&world.state, kind, &name);
+    let old = world.state.object(kind, &name);
     if old.is_none() {
         check_namespace(world, kind, &name)?;
     }
@@ -102,7 +100,7 @@ fn not_kept(manifest: &Value) -> String {
 pub(super) fn patch(world: &mut World<'_>, object: &ObjectName, patch: &Value) -> Outcome {
     let ObjectName { kind, key } = object;
     let missing = || not_found(&world.state, *kind, key);
-    let old = current(&world.state, *kind, key).ok_or_else(missing)?;
+    let old = world.state.object(*kind, key).ok_or_else(missing)?;
     if !patch.is_object() {
         return Err("patch: expected an object: a JSON merge patch (RFC 7386)".to_owned());
     }
@@ -124,18 +122,6 @@ pub(super) fn patch(world: &mut World<'_>, object: &ObjectName, patch: &Value) -
         ));
     }
     store(world, *kind, value, Some(&old))
-}
-
-fn current(state: &ClusterState, kind: Kind, key: &Key) -> Option<Object> {
-    Some(match kind {
-        Kind::Namespace => Object::Namespace(state.namespaces().get(key)?.clone()),
-        Kind::Node => Object::Node(state.nodes().get(key)?.clone()),
-        Kind::Pod => Object::Pod(state.pods().get(key)?.clone()),
-        Kind::Service => Object::Service(state.services().get(key)?.clone()),
-        Kind::EndpointSlice => Object::EndpointSlice(state.slices().get(key)?.clone()),
-        Kind::Endpoints => Object::Endpoints(state.endpoints().get(key)?.clone()),
-        Kind::ProxyConfig => Object::ProxyConfig(state.proxy_configs().get(key)?.clone()),
-    })
 }
 
 /// `Service "cart" is invalid: spec.ports: Required value`.
@@ -357,7 +343,7 @@ fn keep(meta: &mut Meta, before: Option<&Meta>, world: &World<'_>) {
 /// Deletes an object, and what the garbage collector and the controllers delete or make again because of it.
 pub(super) fn delete(world: &mut World<'_>, object: &ObjectName) -> Outcome {
     let ObjectName { kind, key } = object;
-    if current(&world.state, *kind, key).is_none() {
+    if world.state.object(*kind, key).is_none() {
         return Err(not_found(&world.state, *kind, key));
     }
     match kind {

@@ -17,7 +17,7 @@ use serde_json::Value;
 pub use export::{Export, export};
 pub use parse::{BadEdits, MOST_EDITS, parse, read};
 
-use crate::model::{Key, Kind, ObjectRef, PROXY_CONFIG_MAP, Text};
+use crate::model::{Key, Kind, ObjectRef, PROXY_CONFIG_MAP, Text, key_text};
 
 /// One change. In JSON the field `op` names it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -186,24 +186,3 @@ macro_rules! as_text {
 
 as_text!(WorkloadName);
 as_text!(ObjectName);
-
-/// A key as `namespace/name`.
-pub(super) mod key_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::model::Key;
-
-    pub fn serialize<S: Serializer>(key: &Key, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_str(key)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Key, D::Error> {
-        let text = String::deserialize(input)?;
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-                Ok(Key::new(namespace, name))
-            }
-            _ => Err(D::Error::custom(format!("`{text}` is not NAMESPACE/NAME"))),
-        }
-    }
-}

@@ -5,9 +5,9 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::{Edit, NodeEdit, ObjectName, PodEdit, WorkloadName, key_text};
+use super::{Edit, NodeEdit, ObjectName, PodEdit, WorkloadName};
 use crate::manifest::parse_documents;
-use crate::model::{Key, Text};
+use crate::model::{Key, Text, key_text};
 
 /// Most edits of one list.
 pub const MOST_EDITS: usize = 1000;
