@@ -9,6 +9,9 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 #[allow(dead_code, reason = "other tests use the rest")]
+#[path = "support/small.rs"]
+mod small;
+#[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use std::env;
@@ -161,6 +164,56 @@ fn the_rules_that_concern_a_packet_answer_like_all() {
             }
         }
     }
+}
+
+/// Also where Services lead to each other: endpoints that are nodes, at node ports of others, or at others' addresses.
+#[test]
+fn services_that_lead_to_each_other_answer_like_all() {
+    for seed in 0..150 {
+        let mut maker = small::Maker::new(seed);
+        let (state, mut random) = (maker.cluster(), Random(seed));
+        for node in state.nodes().values() {
+            let pool = Pool::of(&state, node, IpFamily::IPv4);
+            for mode in ProxyMode::ALL {
+                let all = Predictor::new(&state, node, IpFamily::IPv4, mode);
+                for _ in 0..30 {
+                    let packet = pool.draw(&mut random, &state, node);
+                    let some = Predictor::for_packet(&state, node, IpFamily::IPv4, mode, &packet);
+                    let (some, all) = (some.answer(&state, &packet), all.answer(&state, &packet));
+                    assert_eq!(some.outcomes, all.outcomes, "seed {seed} {mode} {packet:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The endpoint is the node itself, at a port that is the node port of a Service without endpoints: that one's rule refuses it.
+#[test]
+fn an_endpoint_at_the_node_port_of_another_service() {
+    let text = "
+{apiVersion: v1, kind: Node, metadata: {name: node-a}, status: {addresses: [{type: InternalIP, address: 192.168.0.1}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: front, namespace: shop}, spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}
+---
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: front, namespace: shop, labels: {kubernetes.io/service-name: front}}, addressType: IPv4, ports: [{name: '', port: 30080}], endpoints: [{addresses: [192.168.0.1]}]}
+---
+{apiVersion: v1, kind: Service, metadata: {name: lonely, namespace: shop}, spec: {type: NodePort, clusterIP: 10.96.0.2, ports: [{port: 80, nodePort: 30080}]}}
+";
+    let state = vipscope_shared::manifest::load(text).unwrap().state;
+    let node = state.node("node-a").unwrap();
+    let packet = Packet {
+        source: "198.51.100.7".parse().unwrap(),
+        destination: "10.96.0.1".parse().unwrap(),
+        port: 80,
+        protocol: vipscope_shared::model::Protocol::Tcp,
+        origin: Origin::Outside,
+    };
+    let rows = [ProxyMode::Iptables, ProxyMode::Nftables].map(|mode| {
+        let some = Predictor::for_packet(&state, node, IpFamily::IPv4, mode, &packet);
+        let all = Predictor::new(&state, node, IpFamily::IPv4, mode);
+        [some, all].map(|predictor| predictor.trace(&packet).outcomes[0].verdict)
+    });
+    assert_eq!(rows, [[Verdict::Reject; 2]; 2]);
 }
 
 #[test]

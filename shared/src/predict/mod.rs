@@ -6,6 +6,7 @@
 mod answer;
 mod ask;
 pub mod cards;
+mod concerned;
 pub mod names;
 
 use std::net::IpAddr;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use crate::model::{ClusterState, IpFamily, Keyed, Node, Protocol, ProxyMode, Service};
 use crate::proxy::node::{Detector, NodeContext};
-use crate::proxy::ports::{PortInfo, cluster_ip, port_infos, port_infos_of};
+use crate::proxy::ports::{PortInfo, cluster_ip, port_infos};
 use crate::proxy::{self, Rules, iptables, ipvs, nftables, userspace};
 use crate::trace::{HostView, Origin, Packet, PodLink, Program, ProxySocket, Trace};
 
@@ -44,8 +45,8 @@ impl Predictor {
         Predictor::with_ports(state, node, family, mode, port_infos(state, family), sockets)
     }
 
-    /// With the rules of those Services only that claim the packet's destination or source, on any of their ports. Other rules
-    /// can't match such packets, so the answers are those of [`Predictor::new`], sooner.
+    /// With the rules of those Services only that claim the packet's destination or source, on any of their ports, or that
+    /// concern it further on. Other rules can't match such packets, so the answers are those of [`Predictor::new`], sooner.
     pub fn for_packet(
         state: &ClusterState,
         node: &Arc<Node>,
@@ -60,8 +61,8 @@ impl Predictor {
                 || number(service.health_check_node_port)
                 || service.ports.iter().any(|port| number(port.node_port))
         };
-        let services = state.services().values().filter(|service| claims(service));
-        let ports = services.flat_map(|service| port_infos_of(state, service, family)).collect();
+        let hairpin = (mode == ProxyMode::Ipvs).then_some(packet.destination);
+        let ports = concerned::ports(state, family, hairpin, claims);
         let sockets = match mode {
             ProxyMode::Userspace => userspace::sockets_of(state, family, |service, number| {
                 number == packet.port || claims(service)
