@@ -46,7 +46,8 @@ impl Predictor {
     }
 
     /// With the rules of those Services only that claim the packet's destination or source, on any of their ports, or that
-    /// concern it further on. Other rules can't match such packets, so the answers are those of [`Predictor::new`], sooner.
+    /// concern it further on. Other rules can't match such packets, so the answers are those of [`Predictor::new`], sooner. In
+    /// ipvs mode one step may be missing in the story of a packet that is refused: where an endpoint's address is a VIP, too.
     pub fn for_packet(
         state: &ClusterState,
         node: &Arc<Node>,
@@ -61,8 +62,7 @@ impl Predictor {
                 || number(service.health_check_node_port)
                 || service.ports.iter().any(|port| number(port.node_port))
         };
-        let hairpin = (mode == ProxyMode::Ipvs).then_some(packet.destination);
-        let ports = concerned::ports(state, family, hairpin, claims);
+        let ports = concerned::ports(state, family, packet, claims);
         let sockets = match mode {
             ProxyMode::Userspace => userspace::sockets_of(state, family, |service, number| {
                 number == packet.port || claims(service)
