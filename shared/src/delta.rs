@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ClusterState, EndpointSlice, Endpoints, Fault, Key, Keyed, Kind, Namespace, Node, ObjectRef, Pod,
-    ProxyConfig, Service, Source, Table, Text,
+    ProxyConfig, Service, Source, Table, Text, are_in_one_place,
 };
 
 /// `EPOCH-NUMBER`. The epoch is drawn anew by every server process; numbers count its deltas from 0.
@@ -177,7 +177,8 @@ impl ClusterState {
             Object::ProxyConfig(object) => self.proxy_configs.upsert(object).1,
             Object::Pod(pod) => {
                 let (old, applied) = self.pods.upsert(pod);
-                if applied.is_changed() && old.as_ref().map(|old| &old.node) != Some(&pod.node) {
+                let stays = old.as_ref().is_some_and(|old| are_in_one_place(old, pod));
+                if applied.is_changed() && !stays {
                     old.inspect(|old| self.unindex_pod(old));
                     self.index_pod(pod);
                 }
@@ -197,17 +198,17 @@ impl ClusterState {
     fn delete(&mut self, object: &ObjectRef) -> Applied {
         let key = &object.key;
         Applied::when(match object.kind {
-            Kind::Namespace => self.namespaces.take(key).is_some(),
-            Kind::Node => self.nodes.take(key).is_some(),
-            Kind::Service => self.services.take(key).is_some(),
-            Kind::Endpoints => self.endpoints.take(key).is_some(),
-            Kind::ProxyConfig => self.proxy_configs.take(key).is_some(),
+            Kind::Namespace => self.namespaces.remove(key).is_some(),
+            Kind::Node => self.nodes.remove(key).is_some(),
+            Kind::Service => self.services.remove(key).is_some(),
+            Kind::Endpoints => self.endpoints.remove(key).is_some(),
+            Kind::ProxyConfig => self.proxy_configs.remove(key).is_some(),
             Kind::Pod => {
-                let old = self.pods.take(key);
+                let old = self.pods.remove(key);
                 old.as_ref().inspect(|pod| self.unindex_pod(pod)).is_some()
             }
             Kind::EndpointSlice => {
-                let old = self.slices.take(key);
+                let old = self.slices.remove(key);
                 old.as_ref().inspect(|slice| self.unindex_slice(slice)).is_some()
             }
         })
@@ -250,12 +251,7 @@ impl<T: Keyed + PartialEq> Table<T> {
         // Looks before it writes: what is equal copies nothing.
         match self.get(object.key()) {
             Some(old) if **old == **object => (None, Applied::Unchanged),
-            _ => (self.map_mut().insert(object.key().clone(), object.clone()), Applied::Changed),
+            _ => (self.insert(object.key(), object.clone()), Applied::Changed),
         }
-    }
-
-    fn take(&mut self, key: &Key) -> Option<Arc<T>> {
-        self.get(key)?;
-        self.map_mut().remove(key)
     }
 }

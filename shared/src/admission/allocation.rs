@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::OnceLock;
 
 use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::model::{IpFamily, Key};
+use crate::model::{IpFamily, Key, Keyed, Service, Table};
 
 /// The address families of a cluster. With both, IPv4 is the primary one: what Services get that ask for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -146,10 +147,18 @@ const LAST_NODE_PORT: u16 = 32_767;
 /// Ports below this are left for hand-picked node ports.
 const FIRST_DYNAMIC_PORT: u16 = 30_086;
 
-/// What all Services hold. Rebuilt from the objects, so it can't disagree with them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What all Services hold. Rebuilt from the objects, so it can't disagree with them, and counted only when somebody asks: a
+/// Service that keeps what it holds asks for nothing.
+#[derive(Debug, Clone)]
 pub struct Allocations {
     families: Families,
+    /// Those that are to be counted.
+    services: Table<Service>,
+    counted: OnceLock<Holdings>,
+}
+
+#[derive(Debug, Clone)]
+struct Holdings {
     ipv4: Range,
     ipv6: Range,
     by_service: BTreeMap<Key, Held>,
@@ -165,6 +174,15 @@ pub struct Held {
 }
 
 impl Held {
+    /// What a Service holds.
+    pub fn of(service: &Service) -> Held {
+        let ports = service.ports.iter().filter_map(|port| port.node_port);
+        Held {
+            ips: service.cluster_ip.ips().iter().copied().collect(),
+            ports: ports.chain(service.health_check_node_port).map(u16::from).collect(),
+        }
+    }
+
     /// Reads a Service object.
     pub fn by(service: &Value) -> Held {
         let spec = &service["spec"];
@@ -184,42 +202,63 @@ pub enum Unavailable {
     Full,
 }
 
-impl Allocations {
-    /// Of a cluster without Services.
-    pub fn new(families: Families) -> Allocations {
-        Allocations {
-            families,
-            ipv4: Range::standard(IpFamily::IPv4),
-            ipv6: Range::standard(IpFamily::IPv6),
-            by_service: BTreeMap::new(),
-            ips: BTreeSet::new(),
-            ports: BTreeSet::new(),
-        }
-    }
-
-    /// With this range of cluster IPs for its family.
-    pub fn with_range(mut self, range: Range) -> Allocations {
-        match range.family {
-            IpFamily::IPv4 => self.ipv4 = range,
-            IpFamily::IPv6 => self.ipv6 = range,
-        }
-        self
-    }
-
-    /// With what all Services hold; what was noted before is forgotten.
-    pub fn with_held(mut self, all: impl Iterator<Item = (Key, Held)>) -> Allocations {
+impl Holdings {
+    fn of(services: &Table<Service>) -> Holdings {
+        let ips = || services.values().flat_map(|service| service.cluster_ip.ips().iter().copied());
         // Made from sorted lists at once, which is faster than one by one.
-        self.by_service = all.collect();
-        self.ips = self.by_service.values().flat_map(|held| held.ips.iter().copied()).collect();
-        self.ports = self.by_service.values().flat_map(|held| held.ports.iter().copied()).collect();
-        self
+        let by_service: BTreeMap<Key, Held> =
+            services.values().map(|service| (service.key().clone(), Held::of(service))).collect();
+        Holdings {
+            ipv4: Range::seen(IpFamily::IPv4, ips()),
+            ipv6: Range::seen(IpFamily::IPv6, ips()),
+            ips: by_service.values().flat_map(|held| held.ips.iter().copied()).collect(),
+            ports: by_service.values().flat_map(|held| held.ports.iter().copied()).collect(),
+            by_service,
+        }
+    }
+
+    fn hold(&mut self, key: &Key, held: Option<Held>) {
+        if let Some(old) = self.by_service.remove(key) {
+            old.ips.iter().for_each(|ip| {
+                self.ips.remove(ip);
+            });
+            old.ports.iter().for_each(|port| {
+                self.ports.remove(port);
+            });
+        }
+        if let Some(held) = held {
+            self.ips.extend(&held.ips);
+            self.ports.extend(&held.ports);
+            self.by_service.insert(key.clone(), held);
+        }
+    }
+}
+
+impl Allocations {
+    /// Of a cluster without Services, with the standard ranges.
+    pub fn new(families: Families) -> Allocations {
+        Allocations::of_services(families, &Table::default())
+    }
+
+    /// Of a cluster with these Services. Its ranges are guessed from their addresses: [`Range::seen`].
+    pub fn of_services(families: Families, services: &Table<Service>) -> Allocations {
+        Allocations { families, services: services.clone(), counted: OnceLock::new() }
+    }
+
+    /// Whether somebody has asked for more than a Service holds itself.
+    pub fn is_counted(&self) -> bool {
+        self.counted.get().is_some()
+    }
+
+    fn holdings(&self) -> &Holdings {
+        self.counted.get_or_init(|| Holdings::of(&self.services))
     }
 
     /// The range of the family's cluster IPs.
     pub fn range(&self, family: IpFamily) -> &Range {
         match family {
-            IpFamily::IPv4 => &self.ipv4,
-            IpFamily::IPv6 => &self.ipv6,
+            IpFamily::IPv4 => &self.holdings().ipv4,
+            IpFamily::IPv6 => &self.holdings().ipv6,
         }
     }
 
@@ -235,19 +274,9 @@ impl Allocations {
 
     /// Notes what the Service `key` now holds, or that it is gone.
     pub fn hold(&mut self, key: &Key, held: Option<Held>) {
-        if let Some(old) = self.by_service.remove(key) {
-            old.ips.iter().for_each(|ip| {
-                self.ips.remove(ip);
-            });
-            old.ports.iter().for_each(|port| {
-                self.ports.remove(port);
-            });
-        }
-        if let Some(held) = held {
-            self.ips.extend(&held.ips);
-            self.ports.extend(&held.ports);
-            self.by_service.insert(key.clone(), held);
-        }
+        let mut holdings = self.counted.take().unwrap_or_else(|| Holdings::of(&self.services));
+        holdings.hold(key, held);
+        self.counted = holdings.into();
     }
 
     /// Whether a Service that holds `own` may ask for this cluster IP. What it holds is not asked for again.
@@ -260,7 +289,7 @@ impl Allocations {
         if !self.families.has(family) || !(range.holds(ip) || range.bounds == Bounds::Guessed) {
             return Err(Unavailable::OutOfRange);
         }
-        if self.ips.contains(&ip) { Err(Unavailable::Taken) } else { Ok(()) }
+        if self.holdings().ips.contains(&ip) { Err(Unavailable::Taken) } else { Ok(()) }
     }
 
     /// Whether a Service that holds `own` may ask for this node port. What it holds is not asked for again.
@@ -271,7 +300,7 @@ impl Allocations {
         if !(FIRST_NODE_PORT..=LAST_NODE_PORT).contains(&port) {
             return Err(Unavailable::OutOfRange);
         }
-        if self.ports.contains(&port) { Err(Unavailable::Taken) } else { Ok(()) }
+        if self.holdings().ports.contains(&port) { Err(Unavailable::Taken) } else { Ok(()) }
     }
 
     /// A free cluster IP of the family. `below` gives a random number below its argument.
@@ -282,7 +311,7 @@ impl Allocations {
     ) -> Result<IpAddr, Unavailable> {
         let range = self.range(family);
         let upper = STATIC_IPS + 1..range.last_offset() + 1;
-        let free = |offset: &u32| !self.ips.contains(&range.ip(*offset));
+        let free = |offset: &u32| !self.holdings().ips.contains(&range.ip(*offset));
         let found = from_random(upper, below).find(free).or_else(|| (1..=STATIC_IPS).find(free));
         found.map(|offset| range.ip(offset)).ok_or(Unavailable::Full)
     }
@@ -294,7 +323,7 @@ impl Allocations {
         below: &mut dyn FnMut(u64) -> u64,
     ) -> Result<u16, Unavailable> {
         let upper = u32::from(FIRST_DYNAMIC_PORT)..u32::from(LAST_NODE_PORT) + 1;
-        let free = |port: &u16| !self.ports.contains(port) && !more.contains(port);
+        let free = |port: &u16| !self.holdings().ports.contains(port) && !more.contains(port);
         let mut dynamic = from_random(upper, below).map(|port| port as u16);
         let found = dynamic.find(free).or_else(|| (FIRST_NODE_PORT..FIRST_DYNAMIC_PORT).find(free));
         found.ok_or(Unavailable::Full)

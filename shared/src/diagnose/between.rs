@@ -35,6 +35,10 @@ pub(crate) fn between(
         return None;
     }
     let mut facts = states.map(|state| Facts::of_services(state, options.now));
+    let [before, after] = &mut facts;
+    if changed.iter().all(|object| object.kind != Kind::Pod) {
+        after.share_pods_with(before);
+    }
     let [before, after] = &facts;
     let checks = [before, after].map(|facts| runnable(facts, &mut Report::default()));
     let codes = checks.each_ref().map(|checks| checks.iter().map(|check| check.code).collect::<Vec<_>>());

@@ -46,7 +46,9 @@ pub struct Facts<'a> {
     /// The Services that are looked at; `None`: all.
     asked: Option<BTreeSet<Key>>,
     /// What all pods tell together. Where not all were looked at it is worked out when somebody asks.
-    whole: Whole,
+    whole: Arc<Whole>,
+    /// For each label that a selector without pods asks for. Worked out when somebody asks.
+    strangers: OnceLock<Strangers>,
     selections: HashMap<&'a Key, Vec<&'a Arc<Pod>>>,
     selected_by: HashMap<&'a Key, Vec<&'a Key>>,
     node_ports: BTreeMap<NonZeroU16, Vec<&'a Arc<Service>>>,
@@ -58,15 +60,13 @@ pub struct Facts<'a> {
 /// The pods, in any namespace, that first have a label.
 type Strangers = HashMap<(Text, Text), Key>;
 
-/// What depends on the pods of all namespaces.
+/// What depends on the nodes, and on the pods of all namespaces.
 #[derive(Debug, Default)]
 struct Whole {
     /// Some pod or node has addresses of both families.
     dual_stack: OnceLock<bool>,
     /// For each family the first pod that has no address of it, but one of the other.
     lacking: [OnceLock<Option<Key>>; 2],
-    /// For each label that a selector without pods asks for.
-    strangers: OnceLock<Strangers>,
 }
 
 impl<'a> Facts<'a> {
@@ -92,7 +92,8 @@ impl<'a> Facts<'a> {
             scope: None,
             asked: None,
             gathered: Some(BTreeSet::new()),
-            whole: Whole::default(),
+            whole: Arc::default(),
+            strangers: OnceLock::new(),
             selections: HashMap::new(),
             selected_by: HashMap::new(),
             node_ports,
@@ -100,6 +101,11 @@ impl<'a> Facts<'a> {
             workloads: HashMap::new(),
             endpoints_are_labelled,
         }
+    }
+
+    /// Lets both find out only once what nodes and pods tell together: they have the same ones.
+    pub(super) fn share_pods_with(&mut self, other: &Facts<'_>) {
+        self.whole = other.whole.clone();
     }
 
     /// Looks at the pods of a namespace: enough for checks of its Services.
@@ -209,7 +215,7 @@ impl<'a> Facts<'a> {
     /// A pod of another namespace that a selector without pods of its own would match. Of the pods with each of its labels
     /// only the first is looked at.
     pub(super) fn stranger(&self, selector: &'a Labels) -> Option<&'a Arc<Pod>> {
-        let strangers = self.whole.strangers.get_or_init(|| self.strangers());
+        let strangers = self.strangers.get_or_init(|| self.strangers());
         let first = |pair| strangers.get(&owned(pair));
         let mut candidates = selector.iter().filter_map(first).filter_map(|pod| self.state.pods().get(pod));
         candidates.find(|pod| selector.selects(&pod.meta.labels))
@@ -218,12 +224,15 @@ impl<'a> Facts<'a> {
     /// For the Services that are looked at and select no pods.
     fn strangers(&self) -> Strangers {
         let mut wanted = self.wanted_labels();
+        // Most labels are ruled out without a look at their text.
+        let lengths: FxHashSet<(usize, usize)> = wanted.iter().map(|(k, v)| (k.len(), v.len())).collect();
         let mut found = Strangers::new();
         for pod in self.state.pods().values() {
             if wanted.is_empty() {
                 break;
             }
-            for pair in pod.meta.labels.iter() {
+            let pairs = pod.meta.labels.iter();
+            for pair in pairs.filter(|(k, v)| lengths.contains(&(k.len(), v.len()))) {
                 if wanted.remove(&pair) {
                     found.insert(owned(pair), pod.key().clone());
                 }
@@ -360,7 +369,7 @@ impl<'a> Gathering<'a> {
         match self.strangers.take() {
             None => self.look_for_strangers(facts),
             Some(search) => {
-                let _ = facts.whole.strangers.set(search.found);
+                let _ = facts.strangers.set(search.found);
                 Progress::Done
             }
         }
@@ -408,7 +417,9 @@ pub(super) fn lacks(pod: &Pod, family: IpFamily) -> bool {
 }
 
 pub(super) fn both(families: impl Iterator<Item = IpFamily>) -> bool {
-    families.collect::<BTreeSet<_>>().len() == 2
+    let mut seen = [false; 2];
+    families.for_each(|family| seen[family as usize] = true);
+    seen == [true, true]
 }
 
 /// A controller that keeps pods running; Jobs, and static pods that belong to their node, are others.

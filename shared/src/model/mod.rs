@@ -6,20 +6,24 @@
 mod meta;
 mod node;
 mod pod;
+mod pods_of_node;
 mod proxy_config;
 mod service;
 mod slice;
 mod source;
 mod state;
+mod table;
 
 pub use meta::*;
 pub use node::*;
 pub use pod::*;
+pub use pods_of_node::*;
 pub use proxy_config::*;
 pub use service::*;
 pub use slice::*;
 pub use source::*;
 pub use state::*;
+pub use table::*;
 
 /// Shared immutable text. Cheap to clone, so that names can be keys, labels and captions at once.
 pub type Text = std::sync::Arc<str>;

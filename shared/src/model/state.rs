@@ -1,80 +1,17 @@
 //! [`ClusterState`]: every object by key, with the few indexes that all questions need.
 //!
 //! Read-only here: `delta` holds its only mutation. Objects and tables are behind `Arc`, so a clone of the whole state is cheap: a table
-//! is copied, pointer by pointer, at the first change after a clone, and an object that did not change stays the same pointer.
+//! copies, at the first change after a clone, pointers to the objects of one namespace, and an object that did not change stays the same pointer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    EndpointSlice, Endpoints, Fault, Key, Keyed, Kind, Labels, Namespace, Node, ObjectRef, Pod, ProxyConfig,
-    ProxySettings, Service, Source, Text,
+    EndpointSlice, Endpoints, Fault, Key, Keyed, Kind, Labels, Namespace, Node, ObjectRef, Pod, PodsOfNode,
+    ProxyConfig, ProxySettings, Service, Source, Table, Text,
 };
-
-/// The objects of one kind, ordered by namespace and name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table<T>(Arc<BTreeMap<Key, Arc<T>>>);
-
-impl<T> Default for Table<T> {
-    fn default() -> Table<T> {
-        Table(Arc::default())
-    }
-}
-
-impl<T> Table<T> {
-    /// For `delta` alone. Copies the table if a clone of the state has it too.
-    pub(crate) fn map_mut(&mut self) -> &mut BTreeMap<Key, Arc<T>> {
-        Arc::make_mut(&mut self.0)
-    }
-
-    pub fn get(&self, key: &Key) -> Option<&Arc<T>> {
-        self.0.get(key)
-    }
-
-    pub fn contains(&self, key: &Key) -> bool {
-        self.0.contains_key(key)
-    }
-
-    pub fn values(&self) -> impl ExactSizeIterator<Item = &Arc<T>> {
-        self.0.values()
-    }
-
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
-        self.0.keys()
-    }
-
-    /// The objects of one namespace, by name.
-    pub fn in_namespace(&self, namespace: &Text) -> impl Iterator<Item = &Arc<T>> + use<'_, T> {
-        let namespace = namespace.clone();
-        let from = Key { namespace: namespace.clone(), name: "".into() };
-        self.0.range(from..).take_while(move |(key, _)| key.namespace == namespace).map(|(_, object)| object)
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// Serialised as a list: the keys are inside the objects.
-impl<T: Serialize> Serialize for Table<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.values())
-    }
-}
-
-impl<'de, T: Keyed + Deserialize<'de>> Deserialize<'de> for Table<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Table<T>, D::Error> {
-        let objects = Vec::<Arc<T>>::deserialize(deserializer)?;
-        let map = objects.into_iter().map(|object| (object.key().clone(), object)).collect();
-        Ok(Table(Arc::new(map)))
-    }
-}
 
 /// The cluster as known: objects, how fresh each kind is, and what could not be read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -93,9 +30,9 @@ pub struct ClusterState {
     /// Slice names by Service key (same namespace). Derived.
     #[serde(skip)]
     pub(crate) slices_by_service: Arc<BTreeMap<Key, BTreeSet<Text>>>,
-    /// Pod keys by node name. Derived.
+    /// Pods by node name. Derived.
     #[serde(skip)]
-    pub(crate) pods_by_node: Arc<BTreeMap<Text, BTreeSet<Key>>>,
+    pub(crate) pods_by_node: Arc<BTreeMap<Text, Arc<PodsOfNode>>>,
 }
 
 /// A label of pods: namespace, key, value.
@@ -216,7 +153,18 @@ impl ClusterState {
 
     /// The pods of a node, by namespace and name.
     pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &Arc<Pod>> {
-        self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key))
+        let keys = self.pods_of_node(node).map(|pods| pods.keys());
+        keys.into_iter().flatten().filter_map(|key| self.pods.get(key))
+    }
+
+    /// Names and addresses of the pods of a node; `None` if it has none. Clones share what is the same.
+    pub fn pods_of_node(&self, node: &str) -> Option<&Arc<PodsOfNode>> {
+        self.pods_by_node.get(node)
+    }
+
+    /// [`ClusterState::pods_of_node`] of every node that pods name, whether the node is known or not.
+    pub fn pods_of_nodes(&self) -> impl Iterator<Item = (&Text, &Arc<PodsOfNode>)> {
+        self.pods_by_node.iter()
     }
 
     /// The pods that the Service's selector matches; none if it has no selector.
@@ -285,16 +233,17 @@ impl ClusterState {
     pub(crate) fn index_pod(&mut self, pod: &Pod) {
         if let Some(node) = &pod.node {
             let index = Arc::make_mut(&mut self.pods_by_node);
-            index.entry(node.clone()).or_default().insert(pod.key().clone());
+            Arc::make_mut(index.entry(node.clone()).or_default()).insert(pod);
         }
     }
 
     pub(crate) fn unindex_pod(&mut self, pod: &Pod) {
         let Some(node) = &pod.node else { return };
         let index = Arc::make_mut(&mut self.pods_by_node);
-        if let Some(keys) = index.get_mut(node) {
-            keys.remove(pod.key());
-            if keys.is_empty() {
+        if let Some(pods) = index.get_mut(node) {
+            let pods = Arc::make_mut(pods);
+            pods.remove(pod);
+            if pods.is_empty() {
                 index.remove(node);
             }
         }

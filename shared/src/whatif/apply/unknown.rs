@@ -1,14 +1,14 @@
 //! What an API server says of objects that are not there, and which name was probably meant.
 
 use crate::diagnose::similar::likeness;
-use crate::model::{ClusterState, Key, Kind};
+use crate::model::{ClusterState, Key, Keyed, Kind};
 
 /// Most names that are proposed.
 const PROPOSED: usize = 3;
 
 /// `services "crat" not found; did you mean cart?`
 pub(super) fn not_found(state: &ClusterState, kind: Kind, key: &Key) -> String {
-    fn keys<'a, T: 'a>(table: &'a crate::model::Table<T>) -> Box<dyn Iterator<Item = &'a Key> + 'a> {
+    fn keys<'a, T: Keyed + 'a>(table: &'a crate::model::Table<T>) -> Box<dyn Iterator<Item = &'a Key> + 'a> {
         Box::new(table.keys())
     }
     let known = match kind {

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Edited;
-use crate::admission::allocation::{Allocations, Families, Held, Range};
+use crate::admission::allocation::{Allocations, Families, Held};
 use crate::controllers::workloads::{takes_room, template_hash};
 use crate::delta::{Change, Object};
-use crate::model::{ClusterState, IpFamily, Key, Keyed, Kind, Node, ObjectRef, Pod, Service, Text};
+use crate::model::{ClusterState, Key, Kind, Node, ObjectRef, Pod, Text};
 
 /// Letters at the end of generated names.
 const SUFFIX: usize = 5;
@@ -49,11 +49,7 @@ impl<'a> World<'a> {
                     room.enter(pod);
                 }
             }
-            Object::Service(service) => {
-                if let Some(allocations) = &mut self.allocations {
-                    allocations.hold(&object_ref.key, Some(held(service)));
-                }
-            }
+            Object::Service(service) => self.hold(&object_ref.key, Some(Held::of(service))),
             _ => {}
         }
         // Whether it differs is seen at the end.
@@ -72,11 +68,7 @@ impl<'a> World<'a> {
     pub(super) fn remove(&mut self, kind: Kind, key: &Key) {
         match kind {
             Kind::Pod => self.leave(key),
-            Kind::Service => {
-                if let Some(allocations) = &mut self.allocations {
-                    allocations.hold(key, None);
-                }
-            }
+            Kind::Service => self.hold(key, None),
             _ => {}
         }
         let object = ObjectRef { kind, key: key.clone() };
@@ -124,7 +116,15 @@ impl<'a> World<'a> {
     /// What Services hold, for the choice of addresses and ports.
     pub(super) fn allocations(&mut self) -> &Allocations {
         let state = &self.state;
-        self.allocations.get_or_insert_with(|| allocations_of(state))
+        self.allocations.get_or_insert_with(|| Allocations::of_services(families_of(state), state.services()))
+    }
+
+    /// Allocations that nobody has counted yet are made anew when they are needed again.
+    fn hold(&mut self, key: &Key, held: Option<Held>) {
+        self.allocations.take_if(|allocations| !allocations.is_counted());
+        if let Some(allocations) = &mut self.allocations {
+            allocations.hold(key, held);
+        }
     }
 
     /// A name `PREFIX-xxxxx` that no pod of the namespace has, or had before.
@@ -175,20 +175,6 @@ impl Room {
             *count = count.saturating_sub(1);
         }
     }
-}
-
-fn held(service: &Service) -> Held {
-    let ports = service.ports.iter().filter_map(|port| port.node_port).chain(service.health_check_node_port);
-    Held { ips: service.cluster_ip.ips().iter().copied().collect(), ports: ports.map(u16::from).collect() }
-}
-
-fn allocations_of(state: &ClusterState) -> Allocations {
-    let ips = || state.services().values().flat_map(|service| service.cluster_ip.ips().iter().copied());
-    let mut allocations = Allocations::new(families_of(state));
-    for family in IpFamily::BOTH {
-        allocations = allocations.with_range(Range::seen(family, ips()));
-    }
-    allocations.with_held(state.services().values().map(|service| (service.key().clone(), held(service))))
 }
 
 /// The families that Services, or else pods, have addresses of.

@@ -14,6 +14,9 @@ use crate::predict::Predictor;
 use crate::trace::{Origin, Packet, Trace};
 use crate::whatif::difference::{SourceClass, TargetKind};
 
+/// How many pods of a cell are counted, when the largest is looked for.
+const MOST_COUNTED: usize = 1_000;
+
 /// The rules of one node that packets for a destination can meet, before and after.
 pub(super) struct Pair {
     pub before: Predictor,
@@ -132,7 +135,7 @@ impl<'a> Look<'a, '_> {
                 add(Member::Outside(cell), ip, ip);
             }
         }
-        for (nth, pod) in self.place.pods.iter().enumerate().filter(|(_, pod)| pod.before != pod.after) {
+        for (nth, pod) in self.place.pods.drifters() {
             add(Member::Drifter(nth), pod.before, pod.after);
         }
         sources
@@ -162,17 +165,16 @@ impl<'a> Look<'a, '_> {
     /// A free address of the node's pod network in the cell.
     fn other_pod(&self, cell: usize) -> Option<IpAddr> {
         let taken =
-            |ip: IpAddr| (self.pods.is_taken(ip) || self.place.own.contains(&ip)).then(|| IpNet::from(ip));
+            |ip: IpAddr| self.pods.taken_until(ip).or_else(|| self.place.own.contains(&ip).then_some(ip));
         let nets = self.place.pod_nets.iter();
         nets.copied().find_map(|net| self.pair.partition.example(cell, net, &taken))
     }
 
     /// The pods of the node that have their address in the cell.
-    fn pods_in(&self, cell: usize) -> impl Iterator<Item = &PodHere<'_>> {
+    fn pods_in(&self, cell: usize) -> impl Iterator<Item = PodHere<'a>> {
         let net = self.pair.partition.net(cell);
-        let pods = &self.place.pods;
-        let from = pods.partition_point(|pod| pod.after < net.network());
-        let here = pods[from..].iter().take_while(move |pod| net.contains(&pod.after));
+        let pods = self.place.pods.from_address(net.network());
+        let here = pods.take_while(move |pod| net.contains(&pod.after));
         here.filter(move |pod| pod.before == pod.after && self.pair.partition.cell_of(pod.after) == cell)
     }
 
@@ -185,7 +187,7 @@ impl<'a> Look<'a, '_> {
         let taken = |ip: IpAddr| {
             let inside = self.place.inside(ip);
             // In ipvs mode it is an address of the node, and the kernel drops what comes from such an address.
-            inside.or_else(|| (ipvs && self.is_vip(ip)).then(|| IpNet::from(ip)))
+            inside.map(|net| net.broadcast()).or_else(|| (ipvs && self.is_vip(ip)).then_some(ip))
         };
         self.pair.partition.example(cell, self.pair.partition.net(0), &taken)
     }
@@ -318,7 +320,7 @@ impl<'a> Look<'a, '_> {
                 Member::Drifter(nth) => Some(nth),
                 _ => None,
             });
-            numbers.map(|nth| self.place.pods[nth].key.clone()).collect()
+            numbers.filter_map(|nth| Some(self.place.pods.drifter(nth)?.key.clone())).collect()
         };
         let ours: Vec<&Source> =
             members.iter().filter(|source| source.member.origin() == Origin::Pod).collect();
@@ -326,12 +328,11 @@ impl<'a> Look<'a, '_> {
         let (some, every) = (cells(members), cells(all));
         let (strays, mut away) = (drifters(members), drifters(all));
         away.retain(|key| !strays.contains(key));
-        let main = every.iter().copied().max_by_key(|cell| self.weight(*cell));
+        let main = self.main_cell(&every);
         let is_other = |cell: &usize| Some(*cell) == main || self.other_pod(*cell).is_some();
         let here: Vec<usize> = some.iter().copied().filter(is_other).collect();
-        let known = |cells: &[usize]| {
-            cells.iter().flat_map(|cell| self.pods_in(*cell)).collect::<Vec<&PodHere<'_>>>()
-        };
+        let known =
+            |cells: &[usize]| cells.iter().flat_map(|cell| self.pods_in(*cell)).collect::<Vec<PodHere<'a>>>();
         let mut named: Vec<Key> = strays;
         if let Some(first) = here.first() {
             let others: Vec<usize> = every.iter().copied().filter(is_other).collect();
@@ -340,12 +341,15 @@ impl<'a> Look<'a, '_> {
             if here.len() < others.len() {
                 most.example = self.pod_of(*first).unwrap_or(most.example);
             }
-            let rest: Vec<usize> = every.into_iter().filter(|cell| !some.contains(cell)).collect();
+            // Where networks were chosen for a cell they are right for it.
+            let rest: Vec<usize> =
+                every.into_iter().filter(|cell| !some.contains(cell) && !others.contains(cell)).collect();
             let wrong = known(&rest).into_iter().filter(|pod| most.has_address(pod.after));
             let wrong: Vec<Key> = wrong.map(|pod| pod.key.clone()).collect();
             most.except_pods.extend(wrong);
             most.except_pods.sort_unstable();
-            let missed = known(&some).into_iter().filter(|pod| !most.has_pod(pod.key, pod.after));
+            let single: Vec<usize> = some.into_iter().filter(|cell| !here.contains(cell)).collect();
+            let missed = known(&single).into_iter().filter(|pod| !most.has_pod(pod.key, pod.after));
             named.extend(missed.map(|pod| pod.key.clone()));
             named.retain(|key| most.except_pods.contains(key) || !self.is_in(key, &most));
             classes.push(most);
@@ -359,14 +363,21 @@ impl<'a> Look<'a, '_> {
     }
 
     fn is_in(&self, pod: &Key, class: &SourceClass) -> bool {
-        let here = self.place.pods.iter().find(|here| here.key == pod);
+        let here = self.place.pods.all().find(|here| here.key == pod);
         here.is_some_and(|here| class.has_pod(pod, here.after))
     }
 
-    /// How many pods a cell stands for: the unnamed ones are more than any that are named.
-    fn weight(&self, cell: usize) -> (bool, usize, std::cmp::Reverse<usize>) {
-        let partition = &self.pair.partition;
-        (!partition.is_host(cell), self.pods_in(cell).take(1_000).count(), std::cmp::Reverse(cell))
+    /// The cell that stands for the most pods: the unnamed ones are more than any that are named.
+    fn main_cell(&self, cells: &[usize]) -> Option<usize> {
+        let is_host = |cell: &&usize| self.pair.partition.is_host(**cell);
+        let (hosts, nets): (Vec<&usize>, Vec<&usize>) = cells.iter().partition(is_host);
+        let weight =
+            |cell: &usize| (self.pods_in(*cell).take(MOST_COUNTED).count(), std::cmp::Reverse(*cell));
+        match &nets[..] {
+            [] => hosts.into_iter().copied().max_by_key(weight),
+            [one] => Some(**one),
+            _ => nets.into_iter().copied().max_by_key(weight),
+        }
     }
 }
 

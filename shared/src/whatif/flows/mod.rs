@@ -50,8 +50,8 @@ impl<'a> Survey<'a> {
     ) -> Survey<'a> {
         let touched = touched::changed_services(before, after, changed);
         let mut worlds = [World::new(before), World::new(after)];
-        let mut pods = Pods::of(before, after);
-        let places = places(&worlds[0], &worlds[1], &mut pods);
+        let pods = Pods::of(before, after);
+        let places = places(&worlds[0], &worlds[1], &pods);
         let userspace = places.iter().any(Place::is_userspace);
         let touched = touched::spread(&mut worlds, touched, userspace);
         Survey { worlds, pods, places, touched }

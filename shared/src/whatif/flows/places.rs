@@ -1,13 +1,14 @@
 //! Nodes that are in both clusters: what their rules depend on, and who connects from there.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::world::World;
-use crate::model::{ClusterState, IpFamily, Key, Keyed, Node, Pod, Text};
+use crate::model::{ClusterState, IpFamily, Key, Keyed, Node, Pod, PodsOfNode, Text};
 use crate::proxy::find_node;
 use crate::proxy::node::{Detector, NodeContext};
 
@@ -19,8 +20,7 @@ pub(super) struct Place<'a> {
     pub after: NodeContext,
     /// Addresses of the node, in both clusters.
     pub own: Vec<IpAddr>,
-    /// Pods with a network of their own that are there in both clusters, by address.
-    pub pods: Vec<PodHere<'a>>,
+    pub pods: PodsHere<'a>,
     /// Networks in which other pods of the node have, or would have, their addresses.
     pub pod_nets: Vec<IpNet>,
     /// Not sources from outside: the node's own addresses and networks. See [`Place::inside`].
@@ -39,24 +39,24 @@ pub(super) struct PodHere<'a> {
     pub after: IpAddr,
 }
 
-/// Pods of both clusters.
-#[derive(Default)]
+/// Pods of both clusters, by address.
 pub(super) struct Pods<'a> {
-    nodes: FxHashMap<&'a str, PodsOfNode<'a>>,
-    /// Every pod's address, by family.
-    taken: [FxHashSet<u128>; 2],
+    states: [&'a ClusterState; 2],
+    /// Lowest and highest addresses of a node's pods in one of the clusters, by family.
+    spans: [Vec<([IpAddr; 2], &'a PodsOfNode)>; 2],
 }
 
-#[derive(Default)]
-struct PodsOfNode<'a> {
-    /// By family.
-    here: [Vec<PodHere<'a>>; 2],
-    /// Addresses of the node's pods that are there in one cluster only, or have moved.
-    hidden: Vec<IpAddr>,
+/// Pods of a node with a network of their own that are there in both clusters, in one family, by their later address.
+pub(super) struct PodsHere<'a> {
+    /// Where all pods have the names and addresses that they had.
+    same: Option<&'a PodsOfNode>,
+    /// Where some are others.
+    paired: Vec<PodHere<'a>>,
+    family: IpFamily,
 }
 
 /// Every node that is in both clusters and has the family.
-pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &mut Pods<'a>) -> Vec<Place<'a>> {
+pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &Pods<'a>) -> Vec<Place<'a>> {
     let mut places = Vec::new();
     for family in IpFamily::BOTH {
         let virtual_net = virtual_net(before.state, after.state, family);
@@ -70,91 +70,82 @@ pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &mut Pods<
             }
         }
     }
-    pods.note_taken(&places);
     places
 }
 
 impl<'a> Pods<'a> {
     pub fn of(before: &'a ClusterState, after: &'a ClusterState) -> Pods<'a> {
-        let mut pods = Pods::default();
-        let mut old = before.pods().values().peekable();
-        for new in after.pods().values() {
-            while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
-                pods.hide(gone);
-            }
-            match old.next_if(|old| Arc::ptr_eq(old, new) || old.key() == new.key()) {
-                Some(old) => pods.pair(old, new),
-                None => pods.hide(new),
-            }
-        }
-        old.for_each(|gone| pods.hide(gone));
-        pods
+        let gone = before
+            .pods_of_nodes()
+            .filter(|(node, old)| after.pods_of_node(node).is_none_or(|new| !Arc::ptr_eq(old, new)));
+        let all: Vec<&PodsOfNode> = after.pods_of_nodes().chain(gone).map(|(_, pods)| &**pods).collect();
+        let spans = IpFamily::BOTH
+            .map(|family| all.iter().filter_map(|pods| Some((pods.span(family)?, *pods))).collect());
+        Pods { states: [before, after], spans }
     }
 
-    fn pair(&mut self, old: &'a Arc<Pod>, new: &'a Arc<Pod>) {
-        match (&old.node, &new.node) {
-            (Some(a), Some(b)) if a == b && !old.host_network && !new.host_network => {
-                let here = &mut self.nodes.entry(a).or_default().here;
-                let mut listed = 0;
-                for family in IpFamily::BOTH {
-                    let ip = |pod: &Pod| pod.ips.iter().copied().find(|ip| IpFamily::of(*ip) == family);
+    /// If a pod has the address, in one of the clusters: the last of the addresses from there on that pods have, without a gap.
+    pub fn taken_until(&self, ip: IpAddr) -> Option<IpAddr> {
+        let mut spans = self.spans[IpFamily::of(ip) as usize].iter();
+        spans.find_map(|([first, last], pods)| (*first <= ip && ip <= *last).then(|| pods.taken_until(ip))?)
+    }
+
+    /// The pods of a node that are there in both clusters, and the addresses of those that are not, or have moved.
+    fn on(&self, node: &str, family: IpFamily) -> (PodsHere<'a>, Vec<IpAddr>) {
+        let indexes = self.states.map(|state| state.pods_of_node(node));
+        if let [Some(old), Some(new)] = indexes
+            && Arc::ptr_eq(old, new)
+        {
+            return (PodsHere { same: Some(new), paired: Vec::new(), family }, Vec::new());
+        }
+        let keys: BTreeSet<&Key> = indexes.iter().flatten().flat_map(|pods| pods.keys()).collect();
+        let (mut paired, mut hidden) = (Vec::new(), Vec::new());
+        for key in keys {
+            let is_here = |pod: &&Arc<Pod>| pod.node.as_deref() == Some(node) && !pod.host_network;
+            let pods = self.states.map(|state| state.pods().get(key).filter(is_here));
+            let ip = |pod: &Pod| pod.ips.iter().copied().find(|ip| IpFamily::of(*ip) == family);
+            match pods {
+                [Some(old), Some(new)] => {
                     if let (Some(before), Some(after)) = (ip(old), ip(new)) {
-                        here[family as usize].push(PodHere { key: old.key(), before, after });
-                        listed += 1;
+                        paired.push(PodHere { key, before, after });
                     }
                 }
-                // Addresses that only one of them has, or more than one of a family.
-                if [old, new].iter().any(|pod| pod.ips.len() > listed) {
-                    old.ips.iter().chain(&new.ips).for_each(|ip| self.take_address(*ip));
-                }
+                _ => hidden.extend(pods.into_iter().flatten().flat_map(|pod| pod.ips.iter().copied())),
             }
-            _ => [old, new].into_iter().for_each(|pod| self.hide(pod)),
         }
+        paired.sort_unstable_by(|a, b| (a.after, a.key).cmp(&(b.after, b.key)));
+        (PodsHere { same: None, paired, family }, hidden)
+    }
+}
+
+impl<'a> PodsHere<'a> {
+    pub fn all(&self) -> impl Iterator<Item = PodHere<'a>> {
+        self.from_address(match self.family {
+            IpFamily::IPv4 => Ipv4Addr::UNSPECIFIED.into(),
+            IpFamily::IPv6 => Ipv6Addr::UNSPECIFIED.into(),
+        })
     }
 
-    fn hide(&mut self, pod: &'a Arc<Pod>) {
-        if let (Some(node), false) = (&pod.node, pod.host_network) {
-            self.nodes.entry(node).or_default().hidden.extend(&pod.ips);
-        }
+    /// From this address on.
+    pub fn from_address(&self, first: IpAddr) -> impl Iterator<Item = PodHere<'a>> {
+        let same = self.same.map(|pods| pods.from_address(first)).into_iter().flatten();
+        let same = same.map(|(ip, key)| PodHere { key, before: ip, after: ip });
+        let from = self.paired.partition_point(|pod| pod.after < first);
+        same.chain(self.paired[from..].iter().copied())
     }
 
-    fn take_address(&mut self, ip: IpAddr) {
-        self.taken[IpFamily::of(ip) as usize].insert(number(ip));
+    fn has(&self, ip: IpAddr) -> bool {
+        IpFamily::of(ip) == self.family && self.from_address(ip).next().is_some_and(|pod| pod.after == ip)
     }
 
-    /// Whether a pod has the address.
-    pub fn is_taken(&self, ip: IpAddr) -> bool {
-        self.taken[IpFamily::of(ip) as usize].contains(&number(ip))
+    /// Those whose address is another than before, by number.
+    pub fn drifters(&self) -> impl Iterator<Item = (usize, &PodHere<'a>)> {
+        self.paired.iter().enumerate().filter(|(_, pod)| pod.before != pod.after)
     }
 
-    /// Notes the addresses of all pods; those of places are with them.
-    fn note_taken(&mut self, places: &[Place<'a>]) {
-        let mut taken = std::mem::take(&mut self.taken);
-        for family in IpFamily::BOTH {
-            let ours = places.iter().filter(|place| place.family == family);
-            let set = &mut taken[family as usize];
-            set.reserve(ours.clone().map(|place| place.pods.len()).sum());
-            let elsewhere = self.nodes.values().map(|of_node| &of_node.here[family as usize]);
-            for pod in ours.map(|place| &place.pods).chain(elsewhere).flatten() {
-                set.insert(number(pod.after));
-                if pod.before != pod.after {
-                    set.insert(number(pod.before));
-                }
-            }
-            let hidden = self.nodes.values().flat_map(|of_node| &of_node.hidden);
-            set.extend(hidden.filter(|ip| IpFamily::of(**ip) == family).map(|ip| number(*ip)));
-        }
-        self.taken = taken;
-    }
-
-    /// Those of a node, by their later address.
-    fn take(&mut self, node: &str, family: IpFamily) -> Vec<PodHere<'a>> {
-        let of_node = self.nodes.get_mut(node);
-        let mut here =
-            of_node.map(|of_node| std::mem::take(&mut of_node.here[family as usize])).unwrap_or_default();
-        // All are of one family: their numbers are in the order of addresses, and compared faster.
-        here.sort_unstable_by(|a, b| number(a.after).cmp(&number(b.after)).then_with(|| a.key.cmp(b.key)));
-        here
+    /// One of the drifters.
+    pub fn drifter(&self, number: usize) -> Option<&PodHere<'a>> {
+        self.paired.get(number)
     }
 }
 
@@ -174,7 +165,7 @@ impl<'a> Place<'a> {
     fn of(
         [(old_state, old), (new_state, new)]: [(&'a ClusterState, &'a Arc<Node>); 2],
         family: IpFamily,
-        pods: &mut Pods<'a>,
+        pods: &Pods<'a>,
         virtual_net: Option<IpNet>,
     ) -> Place<'a> {
         let name = new.name();
@@ -194,16 +185,15 @@ impl<'a> Place<'a> {
         let mut real_nets: Vec<IpNet> = cidrs(old).chain(cidrs(new)).collect();
         real_nets.sort_unstable();
         real_nets.dedup();
-        let here = pods.take(name, family);
+        let (here, hidden) = pods.on(name, family);
         let mut inside: Vec<IpNet> = real_nets.clone();
         inside.extend(addresses(old).chain(addresses(new)).map(IpNet::from));
         // An address that kube-proxy is to bind to is one of the node's, too.
         let bound = [&before, &after].into_iter().filter_map(|context| context.settings.bind_address);
         inside.extend(bound.filter(ours).map(IpNet::from));
         inside.extend(loopback(family));
-        let hidden = pods.nodes.get(&**name).into_iter().flat_map(|of_node| &of_node.hidden);
-        let earlier = here.iter().filter(|pod| pod.before != pod.after).map(|pod| pod.before);
-        let strays = hidden.copied().filter(ours).chain(earlier).collect();
+        let earlier = here.drifters().map(|(_, pod)| pod.before);
+        let strays = hidden.into_iter().filter(ours).chain(earlier).collect();
         let detected = match &after.detector {
             Some(Detector::Cidr(net)) => Some(*net),
             _ => virtual_net,
@@ -211,7 +201,7 @@ impl<'a> Place<'a> {
         let pod_nets = if real_nets.is_empty() { detected.into_iter().collect() } else { real_nets };
         let same = before.makes_same_rules(&after)
             && old.pod_cidrs == new.pod_cidrs
-            && here.iter().all(|pod| pod.before == pod.after);
+            && here.drifters().next().is_none();
         Place { name, family, before, after, own, pods: here, pod_nets, inside, strays, differs: !same }
     }
 }
@@ -220,22 +210,8 @@ impl Place<'_> {
     /// The network of the node or the address of its pods that the address is in: then nobody outside has it.
     pub fn inside(&self, ip: IpAddr) -> Option<IpNet> {
         let net = self.inside.iter().find(|net| net.contains(&ip)).copied();
-        let is_pod = || self.strays.contains(&ip) || self.has_pod_at(ip);
+        let is_pod = || self.strays.contains(&ip) || self.pods.has(ip);
         net.or_else(|| is_pod().then(|| IpNet::from(ip)))
-    }
-
-    /// Pods are sorted by address.
-    fn has_pod_at(&self, ip: IpAddr) -> bool {
-        IpFamily::of(ip) == self.family
-            && self.pods.binary_search_by_key(&number(ip), |pod| number(pod.after)).is_ok()
-    }
-}
-
-/// Compares as the address does with others of its family.
-fn number(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(ip) => u32::from(ip).into(),
-        IpAddr::V6(ip) => ip.into(),
     }
 }
 

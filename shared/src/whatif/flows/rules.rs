@@ -25,13 +25,11 @@ impl Survey<'_> {
     /// By node and family.
     pub fn rules(&self, limit: usize) -> Vec<RulesChange> {
         let mut changes = Vec::new();
-        let sizes: BTreeMap<IpFamily, [ClusterSize; 2]> = IpFamily::BOTH
-            .into_iter()
-            .map(|family| {
-                let [before, after] = &self.worlds;
-                (family, [before, after].map(|world| ClusterSize::of_state(world.state, family)))
-            })
-            .collect();
+        let mut sizes: BTreeMap<IpFamily, [ClusterSize; 2]> = BTreeMap::new();
+        for family in self.places.iter().map(|place| place.family) {
+            let of = |world: &World<'_>| ClusterSize::of_state(world.state, family);
+            sizes.entry(family).or_insert_with(|| self.worlds.each_ref().map(of));
+        }
         let ipvs = self.places.iter().any(|place| place.after.mode == ProxyMode::Ipvs);
         let witnesses = ipvs.then(|| Witnesses::of(&self.worlds[1], &self.touched));
         for place in &self.places {

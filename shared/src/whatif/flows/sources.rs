@@ -80,12 +80,12 @@ impl Partition {
         (cell > 0).then(|| self.outer[cell])
     }
 
-    /// An address of the cell within `within` that is in no network that is `taken`.
+    /// An address of the cell within `within` that is not `taken`: of an address that is, it tells up to which one all are.
     pub fn example(
         &self,
         cell: usize,
         within: IpNet,
-        taken: &dyn Fn(IpAddr) -> Option<IpNet>,
+        taken: &dyn Fn(IpAddr) -> Option<IpAddr>,
     ) -> Option<IpAddr> {
         let net = self.nets[cell];
         let region = match (within.contains(&net), net.contains(&within)) {
@@ -95,7 +95,7 @@ impl Partition {
         };
         let blocked = |ip: IpAddr| {
             let inner = self.inside(cell).map(|inner| self.nets[inner]).find(|net| net.contains(&ip));
-            inner.or_else(|| taken(ip))
+            inner.map(|net| net.broadcast()).or_else(|| taken(ip))
         };
         let somebody = match net {
             IpNet::V4(_) => IpAddr::V4(SOMEBODY_V4),
@@ -113,7 +113,7 @@ impl Partition {
                 let ip = address(at, region);
                 match blocked(ip) {
                     None => return Some(ip),
-                    Some(net) => at = number(net.broadcast()).checked_add(1)?,
+                    Some(until) => at = number(until).checked_add(1)?,
                 }
             }
             None

@@ -41,19 +41,8 @@ pub(super) fn changed_services(
 
 /// The keys whose objects are others, or only in one of the tables.
 fn unequal<'a, T: Keyed + PartialEq>(before: &'a Table<T>, after: &'a Table<T>) -> Vec<&'a Key> {
-    let mut found = Vec::new();
-    let mut old = before.values().peekable();
-    for new in after.values() {
-        while let Some(gone) = old.next_if(|old| !Arc::ptr_eq(old, new) && old.key() < new.key()) {
-            found.push(gone.key());
-        }
-        match old.next_if(|old| Arc::ptr_eq(old, new) || old.key() == new.key()) {
-            Some(old) if Arc::ptr_eq(old, new) || old == new => {}
-            _ => found.push(new.key()),
-        }
-    }
-    found.extend(old.map(|gone| gone.key()));
-    found
+    let apart = before.apart(after).into_iter().filter(|[old, new]| old != new);
+    apart.filter_map(|[old, new]| Some(new.or(old)?.key())).collect()
 }
 
 /// All Services whose destinations a change of `touched` can concern: beside themselves, those that share an address, a port

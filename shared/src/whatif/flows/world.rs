@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,14 +22,20 @@ type PortsOf = FxHashMap<(Key, IpFamily), Arc<[PortInfo]>>;
 pub(super) struct World<'a> {
     pub state: &'a ClusterState,
     /// Services by every address that some mode serves for them.
-    by_address: FxHashMap<IpAddr, Vec<&'a Arc<Service>>>,
+    by_address: FxHashMap<IpAddr, Few<'a>>,
     /// Services by node port and health-check node port.
-    by_port: FxHashMap<u16, Vec<&'a Arc<Service>>>,
+    by_port: FxHashMap<u16, Few<'a>>,
     /// Services by the address of an endpoint; only of the addresses that [`share`] was told.
     sharers: FxHashMap<IpAddr, Vec<Key>>,
     node_addresses: FxHashSet<IpAddr>,
     ports: RefCell<PortsOf>,
     given: [OnceCell<Arc<Allocation>>; 2],
+}
+
+/// At least one Service, and seldom more.
+enum Few<'a> {
+    One(&'a Arc<Service>),
+    More(Vec<&'a Arc<Service>>),
 }
 
 /// The Services whose rules packets for a destination can meet, by namespace and name.
@@ -41,6 +48,7 @@ pub(super) struct Closure<'a> {
 impl<'a> World<'a> {
     pub fn new(state: &'a ClusterState) -> World<'a> {
         let (mut by_address, mut by_port) = (FxHashMap::default(), FxHashMap::default());
+        by_address.reserve(state.services().len());
         for service in state.services().values() {
             for ip in addresses(service) {
                 push(&mut by_address, ip, service);
@@ -76,11 +84,11 @@ impl<'a> World<'a> {
     }
 
     pub fn at(&self, ip: IpAddr) -> &[&'a Arc<Service>] {
-        self.by_address.get(&ip).map_or(&[], Vec::as_slice)
+        self.by_address.get(&ip).map_or(&[], Few::as_slice)
     }
 
     pub fn on_port(&self, port: u16) -> &[&'a Arc<Service>] {
-        self.by_port.get(&port).map_or(&[], Vec::as_slice)
+        self.by_port.get(&port).map_or(&[], Few::as_slice)
     }
 
     pub fn sharers(&self, ip: IpAddr) -> &[Key] {
@@ -144,12 +152,44 @@ impl<'a> World<'a> {
     }
 }
 
+/// Addresses that are looked for among many others: most of those are ruled out by their last bits.
+struct Wanted<'a> {
+    addresses: &'a FxHashSet<IpAddr>,
+    endings: Box<[u64; 1024]>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(addresses: &'a FxHashSet<IpAddr>) -> Wanted<'a> {
+        let mut endings = Box::new([0; 1024]);
+        for ip in addresses {
+            let (word, bit) = ending(*ip);
+            endings[word] |= bit;
+        }
+        Wanted { addresses, endings }
+    }
+
+    fn has(&self, ip: &IpAddr) -> bool {
+        let (word, bit) = ending(*ip);
+        self.endings[word] & bit != 0 && self.addresses.contains(ip)
+    }
+}
+
+/// Where the last 16 bits of an address have their bit.
+fn ending(ip: IpAddr) -> (usize, u64) {
+    let bits = match ip {
+        IpAddr::V4(ip) => ip.to_bits() as u16,
+        IpAddr::V6(ip) => ip.to_bits() as u16,
+    };
+    (usize::from(bits / 64), 1 << (bits % 64))
+}
+
 /// Both clusters learn which Services have endpoints at these addresses. A slice that is the same in both is read once.
 pub(super) fn share(worlds: &mut [World<'_>; 2], addresses: &FxHashSet<IpAddr>) {
     let [before, after] = worlds;
+    let wanted = Wanted::new(addresses);
     let found = |slice: &EndpointSlice| -> Vec<IpAddr> {
         let ips = slice.endpoints.iter().filter_map(|endpoint| endpoint.addresses.first()?.ip());
-        ips.filter(|ip| addresses.contains(ip)).collect()
+        ips.filter(|ip| wanted.has(ip)).collect()
     };
     before.sharers.clear();
     after.sharers.clear();
@@ -176,14 +216,33 @@ impl Closure<'_> {
     }
 }
 
-fn push<'a, K: std::hash::Hash + Eq>(
-    map: &mut FxHashMap<K, Vec<&'a Arc<Service>>>,
-    key: K,
-    service: &'a Arc<Service>,
-) {
-    let known = map.entry(key).or_default();
-    if !known.last().is_some_and(|last| Arc::ptr_eq(last, service)) {
-        known.push(service);
+impl<'a> Few<'a> {
+    fn as_slice(&self) -> &[&'a Arc<Service>] {
+        match self {
+            Few::One(service) => std::slice::from_ref(service),
+            Few::More(services) => services,
+        }
+    }
+
+    fn push(&mut self, service: &'a Arc<Service>) {
+        match self {
+            Few::One(first) => *self = Few::More(vec![*first, service]),
+            Few::More(services) => services.push(service),
+        }
+    }
+}
+
+fn push<'a, K: std::hash::Hash + Eq>(map: &mut FxHashMap<K, Few<'a>>, key: K, service: &'a Arc<Service>) {
+    match map.entry(key) {
+        Entry::Vacant(free) => {
+            free.insert(Few::One(service));
+        }
+        Entry::Occupied(mut known) => {
+            // One Service may have an address twice.
+            if !known.get().as_slice().last().is_some_and(|last| Arc::ptr_eq(last, service)) {
+                known.get_mut().push(service);
+            }
+        }
     }
 }
 
