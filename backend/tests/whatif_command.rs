@@ -107,6 +107,16 @@ fn text_for_people() {
 }
 
 #[test]
+fn connections_that_do_not_go_on_as_they_are() {
+    let files = Files::new(UNREADY);
+    let pinned = CLUSTER.replace("clusterIP: 10.96.1.5,", "clusterIP: 10.96.1.5, sessionAffinity: ClientIP,");
+    std::fs::write(files.path("cluster.yaml"), pinned).unwrap();
+    let found = text(&files.run(&[]));
+    let expected = "Connections that would not go on as they are\nunpinned shop/web:http cluster IP 10.96.1.5:80 tcp, IPv4 to pod shop/web-5d9-a (10.244.0.5:8080)\n         clients whom affinity (ClientIP) keeps at 10.244.0.5:8080 go to another endpoint";
+    assert!(found.contains(expected), "{expected}\n{found}");
+}
+
+#[test]
 fn json_for_scripts() {
     let files = Files::new(UNREADY);
     let output = files.run(&["--json"]);

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::manifest;
 use vipscope_shared::model::{
-    ClusterState, EndpointSlice, Key, Keyed, Kind, Node, ObjectRef, Pod, ProxyMode,
+    ClusterIp, ClusterState, EndpointAddress, EndpointSlice, Key, Keyed, Kind, Node, ObjectRef, Pod,
+    Protocol, ProxyMode, SERVICE_NAME_LABEL, Service, ServiceType, TrafficPolicy,
 };
 use vipscope_shared::whatif::compare::{compare, with_mode, with_settings};
-use vipscope_shared::whatif::difference::{Difference, End, Grade, TargetKind};
+use vipscope_shared::whatif::difference::{BrokenConnections, Difference, End, Grade, TargetKind};
 use vipscope_shared::whatif::{Options, difference};
 
 /// Three nodes in two zones, a Service with three endpoints, by TCP and UDP.
@@ -149,19 +150,201 @@ fn what_ends_connections() {
     let userspace = with_mode(&before, ProxyMode::Userspace);
     let restarted = with_mode(&userspace, ProxyMode::Iptables);
     let rows = [
-        (&before, gone, vec![(End::TimeOut, 53), (End::TimeOut, 80)], "not there any longer"),
-        (&before, ending, vec![(End::Reset, 53), (End::Reset, 80)], "grace period"),
-        (&before, lost, vec![(End::TimeOut, 53), (End::TimeOut, 80)], "nothing is heard of node node-a"),
-        (&before, without(&before), vec![(End::Moved, 53)], "removes the entries of UDP"),
-        (&userspace, restarted, vec![(End::Reset, 53), (End::Reset, 80)], "both halves"),
-        (&before, with_mode(&before, ProxyMode::Nftables), vec![], ""),
+        (&before, gone, vec![(End::Moved, 53), (End::TimeOut, 80)], ["removes the", "not there any longer"]),
+        (&before, ending, vec![(End::Moved, 53), (End::Reset, 80)], ["removes the", "grace period"]),
+        (
+            &before,
+            lost,
+            vec![(End::Moved, 53), (End::TimeOut, 80)],
+            ["removes the", "nothing is heard of node node-a"],
+        ),
+        (&before, without(&before), vec![(End::Moved, 53)], ["removes the entries of UDP", ""]),
+        (&userspace, restarted, vec![(End::Reset, 53), (End::Reset, 80)], ["both halves", "both halves"]),
+        (&before, with_mode(&before, ProxyMode::Nftables), vec![], ["", ""]),
     ];
-    for (before, after, expected, reason) in rows {
+    for (before, after, expected, reasons) in rows {
         let found = difference(before, &after, now()).connections;
         let ends: Vec<_> = found.iter().map(|broken| (broken.end, broken.target.port)).collect();
-        assert_eq!(ends, expected, "{reason}: {found:#?}");
-        assert!(found.iter().all(|broken| broken.reason.contains(reason)), "{found:#?}");
+        assert_eq!(ends, expected, "{reasons:?}: {found:#?}");
+        let fits = found.iter().zip(reasons).all(|(broken, reason)| broken.reason.contains(reason));
+        assert!(fits, "{found:#?}");
     }
+}
+
+fn service(state: &ClusterState, change: impl FnOnce(&mut Service)) -> ClusterState {
+    let mut service = Service::clone(state.services().values().next().unwrap());
+    change(&mut service);
+    applied(state, Change::Upsert(Object::Service(Arc::new(service))))
+}
+
+fn deleted(state: &ClusterState) -> ClusterState {
+    applied(state, Change::Delete(ObjectRef { kind: Kind::Service, key: Key::new("shop", "cart") }))
+}
+
+/// `end kind:port/protocol to whom on nodes: a part of the reason`; `*` is any endpoint.
+fn connections(before: &ClusterState, after: &ClusterState) -> Vec<String> {
+    let row = |broken: &BrokenConnections| {
+        let BrokenConnections { target, endpoint, nodes, end, .. } = broken;
+        let to = endpoint.map_or("*".to_owned(), |endpoint| endpoint.to_string());
+        let on = if nodes.is_empty() { String::new() } else { format!(" on {}", nodes.join(" ")) };
+        format!("{end:?} {:?}:{}/{} {to}{on}", target.kind, target.port, target.protocol.lower())
+    };
+    let found = difference(before, after, now()).connections;
+    assert!(found.iter().all(|broken| !broken.reason.is_empty()), "{found:#?}");
+    found.iter().map(row).collect()
+}
+
+/// In each mode, what a deleted Service leaves behind; whatever deletes it from kube-proxy's view.
+#[test]
+fn connections_of_what_is_not_served_any_longer() {
+    let cluster = service(&cluster(), |service| service.external_ips = vec!["203.0.113.7".parse().unwrap()]);
+    let udp = ["Unknown ClusterIp:53/udp *"];
+    let ipvs = [
+        "TimeOut ClusterIp:53/udp *",
+        "Unknown NodePort:30053/udp *",
+        "TimeOut ClusterIp:80/tcp *",
+        "Unknown NodePort:30080/tcp *",
+    ];
+    let closed = ["TimeOut ClusterIp:53/udp *"];
+    let rows: [(ProxyMode, &[&str], &str); 4] = [
+        (ProxyMode::Iptables, &udp, "finds no Service"),
+        (ProxyMode::Nftables, &udp, "finds no Service"),
+        (ProxyMode::Ipvs, &ipvs, "expire_nodest_conn"),
+        (ProxyMode::Userspace, &closed, "closes the socket"),
+    ];
+    for (mode, expected, reason) in rows {
+        let before = with_mode(&cluster, mode);
+        let ways = [
+            deleted(&before),
+            service(&before, |service| service.service_type = ServiceType::ExternalName),
+            service(&before, |service| service.cluster_ip = ClusterIp::Headless),
+        ];
+        for after in ways {
+            assert_eq!(connections(&before, &after), expected, "{mode}");
+            let found = difference(&before, &after, now()).connections;
+            assert!(found.iter().all(|broken| broken.reason.contains(reason)), "{found:#?}");
+        }
+        // One port: the other one still keeps the addresses on the node.
+        let after = service(&before, |service| service.ports.retain(|port| port.protocol == Protocol::Udp));
+        let of_tcp: &[&str] = if mode == ProxyMode::Ipvs { &["Unknown ClusterIp:80/tcp *"] } else { &[] };
+        assert_eq!(connections(&before, &after), of_tcp, "{mode}");
+        // One address.
+        let after = service(&before, |service| service.external_ips.clear());
+        let at_external_ip = ["TimeOut ExternalIp:53/udp *", "TimeOut ExternalIp:80/tcp *"];
+        let expected: &[&str] = if mode == ProxyMode::Ipvs { &at_external_ip } else { &[] };
+        assert_eq!(connections(&before, &after), expected, "{mode}");
+    }
+    let ipvs = with_mode(&cluster, ProxyMode::Ipvs);
+    let found = connections(&ipvs, &with_mode(&ipvs, ProxyMode::Nftables));
+    assert_eq!(
+        found,
+        [
+            "TimeOut ClusterIp:53/udp * on node-a node-b node-c",
+            "TimeOut ClusterIp:80/tcp * on node-a node-b node-c"
+        ]
+    );
+    assert_eq!(connections(&ipvs, &with_mode(&ipvs, ProxyMode::Iptables)), [""; 0]);
+}
+
+/// The address goes to another Service, whose endpoint is none of the first one's.
+#[test]
+fn an_address_that_is_taken_over_takes_datagrams_along() {
+    for (mode, expected) in [
+        (ProxyMode::Iptables, &["Moved ClusterIp:53/udp *", "Unknown NodePort:30053/udp *"][..]),
+        (ProxyMode::Userspace, &["TimeOut NodePort:30053/udp *"]),
+    ] {
+        let before = with_mode(&cluster(), mode);
+        let mut other = Service::clone(before.services().values().next().unwrap());
+        other.meta.key = Key::new("shop", "other");
+        other.service_type = ServiceType::ClusterIP;
+        other.ports.iter_mut().for_each(|port| port.node_port = None);
+        let mut slice = EndpointSlice::clone(before.slices().values().next().unwrap());
+        slice.meta.key = Key::new("shop", "other-x");
+        slice.meta.labels = [(SERVICE_NAME_LABEL, "other")].into_iter().collect();
+        slice.endpoints.truncate(1);
+        slice.endpoints[0].addresses = vec![EndpointAddress::Ip("10.244.2.9".parse().unwrap())];
+        let after = applied(&deleted(&before), Change::Upsert(Object::Service(Arc::new(other))));
+        let after = applied(&after, Change::Upsert(Object::EndpointSlice(Arc::new(slice))));
+        assert_eq!(connections(&before, &after), expected, "{mode}");
+    }
+}
+
+/// An endpoint leaves while its pod runs on: what the mode does to what is open to it.
+#[test]
+fn connections_to_an_endpoint_that_leaves() {
+    let sctp = |state: &ClusterState| {
+        let state = service(state, |service| {
+            service.ports[0].protocol = Protocol::Sctp;
+            service.service_type = ServiceType::ClusterIP;
+            service.ports.iter_mut().for_each(|port| port.node_port = None);
+        });
+        slice(&state, |slice| slice.ports[0].protocol = Protocol::Sctp)
+    };
+    let local = |state: &ClusterState| {
+        service(&sctp(state), |service| service.internal_policy = TrafficPolicy::Local)
+    };
+    let first = |slice: &mut EndpointSlice| drop(slice.endpoints.remove(0));
+    let unready = |slice: &mut EndpointSlice| {
+        for endpoint in &mut slice.endpoints {
+            (endpoint.conditions.ready, endpoint.conditions.serving) = (Some(false), Some(false));
+        }
+    };
+    let (plain, ipvs) = (sctp(&cluster()), with_mode(&sctp(&cluster()), ProxyMode::Ipvs));
+    let (userspace, local) = (with_mode(&plain, ProxyMode::Userspace), local(&cluster()));
+    let left = |end: &str| {
+        let ips = ["10.244.0.5", "10.244.1.5", "10.244.2.5"];
+        ips.map(|ip| format!("{end} ClusterIp:53/udp {ip}:53")).to_vec()
+    };
+    let mut gone = left("Reset");
+    let ips = ["10.244.0.5", "10.244.1.5", "10.244.2.5"];
+    gone.extend(ips.map(|ip| format!("Unknown ClusterIp:80/sctp {ip}:8080")));
+    let ipvs_first = ["Moved ClusterIp:53/udp 10.244.0.5:53", "Unknown ClusterIp:80/sctp 10.244.0.5:8080"]
+        .map(String::from);
+    let rows: [(&str, &ClusterState, &dyn Fn(&mut EndpointSlice), Vec<String>); 7] = [
+        ("iptables, one", &plain, &first, vec!["Moved ClusterIp:53/udp 10.244.0.5:53".to_owned()]),
+        ("iptables, all", &plain, &unready, left("Unknown")),
+        ("ipvs, one", &ipvs, &first, ipvs_first.to_vec()),
+        ("ipvs, all", &ipvs, &unready, gone),
+        ("userspace, one", &userspace, &first, vec![]),
+        ("userspace, all", &userspace, &unready, vec![]),
+        ("local, one", &local, &first, vec!["TimeOut ClusterIp:53/udp 10.244.0.5:53 on node-a".to_owned()]),
+    ];
+    for (name, before, change, expected) in rows {
+        assert_eq!(connections(before, &slice(before, change)), expected, "{name}");
+    }
+}
+
+/// Nothing that is open ends, but affinity lets clients go.
+#[test]
+fn whom_affinity_does_not_keep() {
+    let pinned = service(&cluster(), |service| {
+        service.affinity_seconds = Some(10_800);
+        service.ports.retain(|port| port.protocol == Protocol::Tcp);
+    });
+    let without = |state: &ClusterState| slice(state, |slice| drop(slice.endpoints.remove(0)));
+    let off = |state: &ClusterState| service(state, |service| service.affinity_seconds = None);
+    let one = |state: &ClusterState| slice(state, |slice| slice.endpoints.truncate(1));
+    let at = "Unpinned ClusterIp:80/tcp 10.244.0.5:8080".to_owned();
+    let any = "Unpinned ClusterIp:80/tcp *".to_owned();
+    for mode in ProxyMode::ALL {
+        let before = with_mode(&pinned, mode);
+        assert_eq!(connections(&before, &without(&before)), [at.clone()], "{mode}");
+        // userspace mode: not documented.
+        let expected = if mode == ProxyMode::Userspace { vec![] } else { vec![any.clone()] };
+        assert_eq!(connections(&before, &off(&before)), expected, "{mode}");
+        // Nobody was kept, or there is nowhere else to go.
+        for (before, after) in [(off(&before), before.clone()), (one(&before), off(&one(&before)))] {
+            assert_eq!(connections(&before, &after), [""; 0], "{mode}");
+        }
+        let unready = slice(&before, |slice| slice.endpoints.clear());
+        assert_eq!(connections(&before, &unready), [""; 0], "{mode}");
+    }
+    let other = with_mode(&pinned, ProxyMode::Nftables);
+    assert_eq!(connections(&pinned, &other), [format!("{any} on node-a node-b node-c")]);
+    let found = difference(&pinned, &other, now()).connections;
+    assert!(found[0].reason.contains("does not know which client"), "{found:#?}");
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json[0]["end"], "unpinned");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::trace::{Origin, Verdict};
 pub struct Difference {
     /// By Service, destination and group of sources; the gravest first.
     pub flows: Vec<FlowChange>,
-    /// Connections that are open now and would not outlive the change.
+    /// Connections that are open now and would not outlive the change, and clients whom affinity would not keep.
     pub connections: Vec<BrokenConnections>,
     /// By node, mode and family.
     pub rules: Vec<RulesChange>,
@@ -161,7 +161,7 @@ pub struct Share {
     pub reason: String,
 }
 
-/// Open connections to an endpoint that would end.
+/// Open connections to an endpoint that would not go on as they are, or clients whom affinity keeps there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BrokenConnections {
     pub target: Target,
@@ -179,12 +179,16 @@ pub struct BrokenConnections {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
-    /// The peer is told (RST).
+    /// The peer is told (RST; of UDP, ICMP port unreachable for the next packet).
     Reset,
     /// Nobody answers any longer; the client has to find out.
     TimeOut,
     /// The next packet goes to another endpoint (UDP).
     Moved,
+    /// Whether it ends, or how, is not documented or depends on the release: the reason says what is known.
+    Unknown,
+    /// Nothing that is open ends: the next connection of clients whom affinity keeps at an endpoint goes to another.
+    Unpinned,
 }
 
 /// Rules of a node that come and go.
