@@ -18,8 +18,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use small::Maker;
-use vipscope_shared::model::{ClusterState, IpFamily, Key, Keyed, Protocol, Text};
+use vipscope_shared::model::{
+    ClusterState, IpFamily, Key, Keyed, Protocol, ProxyMode, Service, ServiceType, Text, TrafficPolicy,
+};
 use vipscope_shared::predict::Predictor;
+use vipscope_shared::proxy::node::{NodeContext, NodePorts};
 use vipscope_shared::proxy::parts::Diff;
 use vipscope_shared::proxy::{find_node, generate};
 use vipscope_shared::trace::{Fraction, Origin, Packet, Trace, Verdict};
@@ -28,8 +31,8 @@ use vipscope_shared::whatif::difference::{Difference, FlowChange, Share, SourceC
 /// Clusters in an ordinary run; `VIPSCOPE_CLUSTERS` asks for more.
 const CLUSTERS: u64 = 1_000;
 
-/// What a share is compared by.
-type Chance = (Verdict, Option<SocketAddr>, bool, Option<String>);
+/// What a share is compared by: where it goes, masquerading, conditions, and what kube-proxy answers at a health-check port.
+type Chance = (Verdict, Option<SocketAddr>, bool, Option<String>, Option<u32>);
 type Chances = BTreeMap<Chance, [u64; 2]>;
 
 fn sum(chances: impl IntoIterator<Item = (Chance, Fraction)>) -> Chances {
@@ -42,7 +45,7 @@ fn sum(chances: impl IntoIterator<Item = (Chance, Fraction)>) -> Chances {
 }
 
 /// With all rules.
-fn asked(predictor: &Predictor, packet: &Packet) -> Chances {
+fn asked(predictor: &Predictor, packet: &Packet, health: Option<u32>) -> Chances {
     let trace: Trace = predictor.trace(packet);
     sum(trace.outcomes.iter().map(|outcome| {
         let delivered = outcome.verdict == Verdict::Deliver;
@@ -51,7 +54,8 @@ fn asked(predictor: &Predictor, packet: &Packet) -> Chances {
         let condition = format!("{:?} {:?} {}", conditions.affinity, scheduler, conditions.in_turn);
         let condition = (!conditions.is_empty()).then_some(condition);
         let to = delivered.then_some(outcome.destination);
-        ((outcome.verdict, to, outcome.masquerade, condition), outcome.probability)
+        let health = health.filter(|_| matches!(outcome.verdict, Verdict::Accept | Verdict::NoMatch));
+        ((outcome.verdict, to, outcome.masquerade, condition, health), outcome.probability)
     }))
 }
 
@@ -61,14 +65,57 @@ fn said(shares: &[Share], class: &SourceClass, source: IpAddr) -> Chances {
         let itself = class.hairpin && share.endpoint.is_some_and(|to| to.ip() == source);
         let [part, whole] = share.fraction;
         let masquerade = share.masquerade || itself;
-        ((share.verdict, share.endpoint, masquerade, None), Fraction::new(part, whole).unwrap())
+        let chance = (share.verdict, share.endpoint, masquerade, None, share.health);
+        (chance, Fraction::new(part, whole).unwrap())
     }))
 }
 
 fn without_conditions(chances: &Chances) -> Chances {
-    sum(chances.iter().map(|((verdict, to, masquerade, _), [part, whole])| {
-        ((*verdict, *to, *masquerade, None), Fraction::new(*part, *whole).unwrap())
+    sum(chances.iter().map(|((verdict, to, masquerade, _, health), [part, whole])| {
+        ((*verdict, *to, *masquerade, None, *health), Fraction::new(*part, *whole).unwrap())
     }))
+}
+
+/// How many ready endpoints kube-proxy counts on its node for the Service of a health-check node port, from the objects alone;
+/// `None` where it does not listen.
+fn health(state: &ClusterState, context: &NodeContext, place: &Place) -> Option<u32> {
+    let listens = match &context.node_ports {
+        NodePorts::All => true,
+        NodePorts::On(ips) => ips.contains(&place.ip),
+    };
+    if place.kind != TargetKind::HealthCheck || context.mode == ProxyMode::Userspace || !listens {
+        return None;
+    }
+    let asks = |service: &&std::sync::Arc<Service>| {
+        service.service_type == ServiceType::LoadBalancer
+            && service.external_policy == TrafficPolicy::Local
+            && service.health_check_node_port.is_some_and(|port| port.get() == place.port)
+            && !service.ports.is_empty()
+            && vipscope_shared::proxy::ports::cluster_ip(service, context.family).is_some()
+    };
+    let service = state.services().values().find(asks)?;
+    let mut endpoints = BTreeMap::new();
+    for slice in state.slices().values() {
+        if slice.service().as_ref() != Some(service.key())
+            || slice.address_type.family() != Some(context.family)
+        {
+            continue;
+        }
+        for port in slice.ports.iter().filter(|port| port.port.is_some()) {
+            for endpoint in &slice.endpoints {
+                let key = (&port.name, port.protocol, port.port, endpoint.addresses[0].ip().unwrap());
+                // Of two, the later one holds, unless it terminates.
+                if !(endpoints.contains_key(&key) && endpoint.conditions.terminating == Some(true)) {
+                    endpoints.insert(key, endpoint);
+                }
+            }
+        }
+    }
+    let here = endpoints.iter().filter(|(_, endpoint)| {
+        endpoint.conditions.ready != Some(false) && endpoint.node.as_ref() == Some(context.node.name())
+    });
+    let ips: BTreeSet<IpAddr> = here.map(|((.., ip), _)| *ip).collect();
+    Some(ips.len() as u32)
 }
 
 #[derive(Debug, Clone)]
@@ -284,6 +331,8 @@ fn said_of<'a>(
 struct Seen {
     asked: usize,
     changed: usize,
+    /// Of these, at health-check node ports.
+    health: usize,
     grades: BTreeMap<String, usize>,
 }
 
@@ -330,8 +379,11 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
                         protocol: place.protocol,
                         origin: source.origin,
                     };
-                    let was = asked(&old, &packet(source.before));
-                    let is = asked(&new, &packet(source.after));
+                    let was = asked(&old, &packet(source.before), health(before, &old.context, &place));
+                    let is = asked(&new, &packet(source.after), health(after, &new.context, &place));
+                    if place.kind == TargetKind::HealthCheck && was != is {
+                        seen.health += 1;
+                    }
                     let said_of = said_of(&difference, &place, name, source);
                     seen.asked += 1;
                     let about = || {
@@ -394,7 +446,7 @@ fn brute_force_finds_the_same() {
     println!("{seen:?}");
     if clusters >= CLUSTERS {
         assert!(
-            seen.changed * 50 > seen.asked && seen.grades.len() == 4,
+            seen.changed * 50 > seen.asked && seen.grades.len() == 4 && seen.health * 1_000 > seen.changed,
             "changes must meet everything: {seen:?}"
         );
     }

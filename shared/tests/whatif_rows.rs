@@ -13,8 +13,8 @@ use std::sync::Arc;
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::manifest;
 use vipscope_shared::model::{
-    ClusterIp, ClusterState, EndpointAddress, EndpointSlice, Key, Keyed, Kind, Node, ObjectRef, Pod,
-    Protocol, ProxyMode, SERVICE_NAME_LABEL, Service, ServiceType, TrafficPolicy,
+    ClusterIp, ClusterState, EndpointAddress, EndpointSlice, Key, Keyed, Kind, Node, NodePortAddresses,
+    ObjectRef, Pod, Protocol, ProxyMode, SERVICE_NAME_LABEL, Service, ServiceType, TrafficPolicy,
 };
 use vipscope_shared::whatif::compare::{compare, with_mode, with_settings};
 use vipscope_shared::whatif::difference::{BrokenConnections, Difference, End, Grade, TargetKind};
@@ -84,7 +84,7 @@ fn pod(state: &ClusterState, name: &str, change: impl FnOnce(&mut Pod)) -> Clust
 }
 
 /// `grade kind:port sources: summary`, in the order of the answer.
-fn rows(difference: &Difference) -> Vec<String> {
+fn rows_of(difference: &Difference) -> Vec<String> {
     let row = |flow: &vipscope_shared::whatif::difference::FlowChange| {
         let (kind, port) = (flow.target.kind, flow.target.port);
         format!("{:?} {kind:?}:{port} {}: {}", flow.grade, flow.sources.words, flow.summary)
@@ -104,7 +104,7 @@ fn fewer_endpoints_are_a_few_groups() {
     let before = cluster();
     let after = slice(&before, |slice| slice.endpoints.truncate(1));
     let found = difference(&before, &after, now());
-    let rows = rows(&found);
+    let rows = rows_of(&found);
     let both = "all pods; outside through any node, from 10.244.0.0/16: 3 endpoints → 1 endpoint";
     assert_eq!(rows.iter().filter(|row| row.ends_with(both)).count(), 2, "{rows:#?}");
     assert!(
@@ -129,7 +129,7 @@ fn no_endpoint_left_is_lost_and_stands_first() {
     let before = cluster();
     let after = slice(&before, |slice| slice.endpoints.clear());
     let found = difference(&before, &after, now());
-    assert!(found.flows.iter().all(|flow| flow.grade == Grade::Lost), "{:#?}", rows(&found));
+    assert!(found.flows.iter().all(|flow| flow.grade == Grade::Lost), "{:#?}", rows_of(&found));
     assert!(found.flows.iter().all(|flow| flow.summary.starts_with("3 endpoints → ")));
     let back = difference(&after, &before, now());
     assert!(back.flows.iter().all(|flow| flow.grade == Grade::Gained));
@@ -345,6 +345,75 @@ fn whom_affinity_does_not_keep() {
     assert!(found[0].reason.contains("does not know which client"), "{found:#?}");
     let json = serde_json::to_value(&found).unwrap();
     assert_eq!(json[0]["end"], "unpinned");
+}
+
+/// What balancers hear at a health-check node port, and how bad that is.
+#[test]
+fn health_checks_hear_of_local_endpoints() {
+    let before = service(&cluster(), |service| {
+        service.service_type = ServiceType::LoadBalancer;
+        service.external_policy = TrafficPolicy::Local;
+        service.health_check_node_port = std::num::NonZeroU16::new(32_000);
+    });
+    let unready = slice(&before, |slice| slice.endpoints[0].conditions.ready = Some(false));
+    let more = slice(&before, |slice| {
+        let mut second = slice.endpoints[1].clone();
+        second.addresses = vec![EndpointAddress::Ip("10.244.1.9".parse().unwrap())];
+        slice.endpoints.push(second);
+    });
+    let elsewhere = with_settings(&before, |settings| {
+        settings.node_port_addresses = NodePortAddresses::Cidrs(vec![
+            "192.168.0.10/32".parse().unwrap(),
+            "127.0.0.0/8".parse().unwrap(),
+        ]);
+    });
+    let on = |node: &str| format!("pods on {node}; {node} itself; outside through {node}");
+    let everywhere = "all pods; all nodes themselves; outside through any node";
+    let others = "all pods in zone b; the nodes of zone b themselves; outside through the nodes of zone b";
+    let none = "200 (1 local endpoint) → not answered";
+    let gone = "200 (1 local endpoint) → 503 (no local endpoint)";
+    let rows = [
+        (unready.clone(), format!("Degraded HealthCheck:32000 {}: health check: {gone}", on("node-a"))),
+        (
+            more,
+            format!(
+                "Moved HealthCheck:32000 {}: health check: 200 (1 local endpoint) → 200 (2 local endpoints)",
+                on("node-b")
+            ),
+        ),
+        (deleted(&before), format!("Lost HealthCheck:32000 {everywhere}: health check: {none}")),
+        (elsewhere, format!("Lost HealthCheck:32000 {others}: health check: {none}")),
+        (
+            with_mode(&before, ProxyMode::Userspace),
+            format!("Lost HealthCheck:32000 {everywhere}: health check: {none}"),
+        ),
+        (
+            with_mode(&before, ProxyMode::Nftables),
+            format!("Moved HealthCheck:32000 {everywhere}: taken by the node → not touched"),
+        ),
+    ];
+    let of_health = |difference: &Difference| -> Vec<String> {
+        rows_of(difference).into_iter().filter(|row| row.contains(" HealthCheck:")).collect()
+    };
+    for (after, expected) in rows {
+        assert_eq!(of_health(&difference(&before, &after, now())), [expected]);
+    }
+    // In nftables mode, where no rule says anything, too.
+    let (old, new) = (with_mode(&before, ProxyMode::Nftables), with_mode(&unready, ProxyMode::Nftables));
+    let found = difference(&new, &old, now());
+    let back = "200 (1 local endpoint)";
+    let expected =
+        format!("Gained HealthCheck:32000 {}: health check: 503 (no local endpoint) → {back}", on("node-a"));
+    assert_eq!(of_health(&found), [expected]);
+    let flow = found.flows.iter().find(|flow| flow.target.kind == TargetKind::HealthCheck).unwrap();
+    assert_eq!((flow.before[0].health, flow.after[0].health), (Some(0), Some(1)));
+    assert!(flow.after[0].reason.starts_with("kube-proxy answers 200 (1 local endpoint): "), "{flow:#?}");
+    // Endpoints on other nodes are none of the node's business, nor are Services of policy Cluster.
+    let far = slice(&unready, |slice| drop(slice.endpoints.remove(0)));
+    assert_eq!(of_health(&difference(&unready, &far, now())), [""; 0]);
+    let cluster =
+        |state: &ClusterState| service(state, |service| service.external_policy = TrafficPolicy::Cluster);
+    assert_eq!(of_health(&difference(&cluster(&before), &cluster(&unready), now())), [""; 0]);
 }
 
 #[test]

@@ -136,6 +136,7 @@ pub enum TargetKind {
     NodePort,
     /// `127.0.0.1:NODEPORT`.
     LocalhostNodePort,
+    /// Where kube-proxy tells balancers whether the node has endpoints of the Service. Its answer is a part of the outcome.
     HealthCheck,
     /// A port of a cluster IP that no Service has.
     UnusedPort,
@@ -158,6 +159,10 @@ pub struct Share {
     /// State outside the rules on which it depends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
+    /// At a health-check node port, how many ready endpoints of the Service kube-proxy finds on the node: it answers 200 and
+    /// that number (`X-Load-Balancing-Endpoint-Weight`), or 503 if there is none. `None`: it does not listen there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<u32>,
     pub reason: String,
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Chance {
     pub affinity: Option<u32>,
     pub scheduler: Option<Text>,
     pub in_turn: bool,
+    /// Where kube-proxy answers itself ([`super::health`]): how many ready endpoints the node has.
+    pub health: Option<u32>,
     pub fraction: [u64; 2],
 }
 
@@ -60,6 +62,7 @@ pub(super) fn chances(predictor: &Predictor, trace: &Trace) -> Chances {
             affinity: outcome.conditions.affinity,
             scheduler,
             in_turn: outcome.conditions.in_turn,
+            health: None,
             fraction: [0, 1],
         };
         (chance, outcome.probability)

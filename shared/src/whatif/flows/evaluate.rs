@@ -11,7 +11,7 @@ use super::sources::Partition;
 use super::world::World;
 use crate::model::{IpFamily, Key, ProxyMode};
 use crate::predict::Predictor;
-use crate::trace::{Origin, Packet, Trace};
+use crate::trace::{Origin, Packet, Trace, Verdict};
 use crate::whatif::difference::{SourceClass, TargetKind};
 
 /// The rules of one node that packets for a destination can meet, before and after.
@@ -70,6 +70,8 @@ pub(super) struct Look<'a, 'b> {
     pub place: &'b Place<'a>,
     pub to: &'b Destination,
     pub ip: IpAddr,
+    /// What kube-proxy answers there, before and after ([`super::health`]).
+    pub health: [Option<u32>; 2],
     pub pods: &'b Pods<'a>,
     /// Both clusters.
     pub worlds: &'b [World<'a>; 2],
@@ -106,12 +108,23 @@ impl<'a> Look<'a, '_> {
 
     fn change(&self, source: &Source, trace: &mut Trace) -> Change {
         let origin = source.member.origin();
-        let mut ask = |predictor: &Predictor, from: IpAddr| {
+        let mut ask = |predictor: &Predictor, from: IpAddr, health: Option<u32>| {
             let packet = predictor.as_sent(self.packet(origin, from));
             predictor.program.trace_into(&predictor.host, &packet, trace);
-            chances(predictor, trace)
+            let mut chances = chances(predictor, trace);
+            for chance in chances
+                .iter_mut()
+                .filter(|chance| matches!(chance.verdict, Verdict::Accept | Verdict::NoMatch))
+            {
+                chance.health = health;
+            }
+            chances
         };
-        Change { before: ask(&self.pair.before, source.before), after: ask(&self.pair.after, source.after) }
+        let [old, new] = self.health;
+        Change {
+            before: ask(&self.pair.before, source.before, old),
+            after: ask(&self.pair.after, source.after, new),
+        }
     }
 
     fn sources(&self) -> Vec<Source> {
