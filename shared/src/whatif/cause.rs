@@ -142,6 +142,11 @@ impl<'a> Facts<'a> {
         before != after
     }
 
+    fn healths_differ(&self) -> bool {
+        let [before, after] = self.shares().map(|shares| shares.iter().map(|share| share.health).max());
+        before != after
+    }
+
     fn localhost(&self) -> Option<String> {
         if self.flow.target.kind != TargetKind::LocalhostNodePort {
             return None;
@@ -164,8 +169,9 @@ impl<'a> Facts<'a> {
 
     fn node_port_addresses(&self) -> Option<String> {
         let [before, after] = &self.contexts;
-        let is_port = matches!(self.flow.target.kind, TargetKind::NodePort | TargetKind::LocalhostNodePort);
-        if !is_port || self.flow.target.kind == TargetKind::LocalhostNodePort {
+        // kube-proxy listens at health-check node ports on the same addresses.
+        let is_health = self.flow.target.kind == TargetKind::HealthCheck && self.healths_differ();
+        if self.flow.target.kind != TargetKind::NodePort && !is_health {
             return None;
         }
         let on = |context: &NodeContext| {
@@ -173,6 +179,9 @@ impl<'a> Facts<'a> {
             let all = context.mode == ProxyMode::Userspace || context.node_ports == NodePorts::All;
             all || matches!(&context.node_ports, NodePorts::On(ips) if self.ip.is_some_and(|ip| ips.contains(&ip)))
         };
+        if on(before) == on(after) && is_health {
+            return None;
+        }
         if on(before) == on(after) {
             return self.refused_everywhere([on(before), on(after)]);
         }
@@ -227,7 +236,9 @@ impl<'a> Facts<'a> {
     }
 
     fn health_check(&self) -> Option<String> {
-        let is_it = self.flow.target.kind == TargetKind::HealthCheck && self.verdicts_differ();
+        let differs = self.verdicts_differ()
+            || (self.healths_differ() && self.is_between(ProxyMode::Userspace));
+        let is_it = self.flow.target.kind == TargetKind::HealthCheck && differs;
         let [before, after] = self.modes();
         (is_it && before != after).then(|| {
             let of_mode = |mode: ProxyMode| match mode {
