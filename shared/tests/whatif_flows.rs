@@ -318,7 +318,7 @@ fn said_of<'a>(
             (None, true) => class.has_address(source.after),
             (None, false) => false,
         };
-        class.node == *node && class.origin == source.origin && who
+        class.node == *node && class.origin == source.origin && class.moved_from.is_none() && who
     };
     let flows = difference.flows.iter().filter(is_target);
     flows
@@ -333,6 +333,8 @@ struct Seen {
     changed: usize,
     /// Of these, at health-check node ports.
     health: usize,
+    /// Changes for pods that are on another node.
+    moved: usize,
     grades: BTreeMap<String, usize>,
 }
 
@@ -349,6 +351,7 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
             "{what}: {flow:#?}"
         );
     }
+    check_moved(seed, [before, after], &difference, what, seen);
     for name in after.nodes().keys().filter(|key| before.nodes().contains(key)).map(|key| &key.name) {
         for family in IpFamily::BOTH {
             let (Ok(old), Ok(new)) = (find_node(before, name, family), find_node(after, name, family)) else {
@@ -412,6 +415,105 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
     }
 }
 
+/// Pods on other nodes than before: each is asked on its old node before and on its new one after.
+fn check_moved(
+    seed: u64,
+    [before, after]: [&ClusterState; 2],
+    difference: &Difference,
+    what: &str,
+    seen: &mut Seen,
+) {
+    for pod in after.pods().values().filter(|pod| !pod.host_network) {
+        let Some(earlier) = before.pods().get(pod.key()) else { continue };
+        let (Some(from), Some(to)) = (&earlier.node, &pod.node) else { continue };
+        if from == to || earlier.host_network {
+            continue;
+        }
+        for family in IpFamily::BOTH {
+            let ip = |ips: &[IpAddr]| ips.iter().copied().find(|ip| IpFamily::of(*ip) == family);
+            let (Some(old_ip), Some(new_ip)) = (ip(&earlier.ips), ip(&pod.ips)) else { continue };
+            let predictor = |state: &ClusterState, name: &Text| {
+                let mode = state.proxy_settings(name).mode;
+                Some(Predictor::new(state, find_node(state, name, family).ok()?, family, mode))
+            };
+            let (Some(old), Some(new)) = (predictor(before, from), predictor(after, to)) else { continue };
+            for place in destinations(before, after, to, family) {
+                if matches!(
+                    place.kind,
+                    TargetKind::NodePort | TargetKind::LocalhostNodePort | TargetKind::HealthCheck
+                ) {
+                    continue;
+                }
+                let packet = |source: IpAddr| Packet {
+                    source,
+                    destination: place.ip,
+                    port: place.port,
+                    protocol: place.protocol,
+                    origin: Origin::Pod,
+                };
+                let (was, is) = (asked(&old, &packet(old_ip), None), asked(&new, &packet(new_ip), None));
+                let said_of = said_of_moved(difference, &place, from, to, pod.key());
+                let about = || {
+                    format!(
+                        "seed {seed}: {what}\n{} from {from} to {to}\n{place:?}\nbefore {was:#?}\nafter {is:#?}\nsaid {said_of:#?}",
+                        pod.key()
+                    )
+                };
+                if was == is {
+                    assert!(said_of.is_empty(), "nothing differs\n{}", about());
+                    continue;
+                }
+                // Of Services that are as before it need not be said.
+                if said_of.is_empty() && !is_of_changed(before, after, place.ip) {
+                    continue;
+                }
+                let [(flow, class)] = &said_of[..] else { panic!("it differs\n{}", about()) };
+                let told = (said(&flow.before, class, old_ip), said(&flow.after, class, new_ip));
+                assert_eq!(told, (without_conditions(&was), without_conditions(&is)), "{}", about());
+                seen.moved += 1;
+            }
+        }
+    }
+}
+
+/// The classes of pods that moved.
+fn said_of_moved<'a>(
+    difference: &'a Difference,
+    place: &Place,
+    from: &Text,
+    to: &Text,
+    pod: &Key,
+) -> Vec<(&'a FlowChange, &'a SourceClass)> {
+    let is_it = |class: &&SourceClass| {
+        (&class.node, class.moved_from.as_ref(), class.origin) == (to, Some(from), Origin::Pod)
+            && class.pods.contains(pod)
+    };
+    let is_target = |flow: &&FlowChange| {
+        let target = &flow.target;
+        (target.kind, target.port, target.protocol, target.ip)
+            == (place.kind, place.port, place.protocol, Some(place.ip))
+    };
+    let flows = difference.flows.iter().filter(is_target);
+    flows.flat_map(|flow| flow.sources.classes.iter().filter(is_it).map(move |class| (flow, class))).collect()
+}
+
+/// Whether a Service at the address is another than before, or has other endpoints.
+fn is_of_changed(before: &ClusterState, after: &ClusterState, ip: IpAddr) -> bool {
+    let keys = |state: &ClusterState| -> BTreeSet<Key> {
+        let has = |service: &&std::sync::Arc<Service>| {
+            let outside = service.external_ips.iter().copied();
+            let ingress = service.ingress.iter().filter_map(|ingress| ingress.ip);
+            service.cluster_ip.ips().iter().copied().chain(outside).chain(ingress).any(|known| known == ip)
+        };
+        state.services().values().filter(has).map(|service| service.key().clone()).collect()
+    };
+    let changed = |key: &Key| {
+        before.services().get(key) != after.services().get(key)
+            || !before.slices_of(key).eq(after.slices_of(key))
+    };
+    keys(before).iter().chain(&keys(after)).any(changed)
+}
+
 /// The lines that come and go are counted as those of all rules, made anew.
 fn check_rules(
     seed: u64,
@@ -446,7 +548,10 @@ fn brute_force_finds_the_same() {
     println!("{seen:?}");
     if clusters >= CLUSTERS {
         assert!(
-            seen.changed * 50 > seen.asked && seen.grades.len() == 4 && seen.health * 1_000 > seen.changed,
+            seen.changed * 50 > seen.asked
+                && seen.grades.len() == 4
+                && seen.health * 1_000 > seen.changed
+                && seen.moved > 50,
             "changes must meet everything: {seen:?}"
         );
     }

@@ -232,7 +232,9 @@ fn source_seen(delivered: &[&Share]) -> Option<String> {
 fn health_words(endpoints: u32) -> String {
     match endpoints {
         0 => "answers 503".to_owned(),
-        _ => format!("answers 200, {}", words::count(endpoints as usize, "local endpoint", "local endpoints")),
+        _ => {
+            format!("answers 200, {}", words::count(endpoints as usize, "local endpoint", "local endpoints"))
+        }
     }
 }
 

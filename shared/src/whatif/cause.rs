@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::difference::{FlowChange, Share, SourceClass, TargetKind};
-use crate::model::{ClusterState, IpFamily, IpMode, Key, Node, Protocol, ProxyMode, Service};
+use crate::model::{ClusterState, IpFamily, IpMode, Key, Node, Protocol, ProxyMode, Service, Text};
 use crate::proxy::node::{NodeContext, NodePorts};
 use crate::trace::{Origin, Verdict};
 
@@ -33,11 +33,12 @@ impl<'a> Facts<'a> {
     fn of(flow: &'a FlowChange, states: [&'a ClusterState; 2]) -> Option<Facts<'a>> {
         let class = flow.sources.classes.first()?;
         let family = flow.target.family;
-        let context = |state: &ClusterState| {
-            let node: &Arc<Node> = state.node(&class.node)?;
-            Some(NodeContext::new(state, node, family, state.proxy_settings(&class.node).mode))
+        let context = |state: &ClusterState, name: &Text| {
+            let node: &Arc<Node> = state.node(name)?;
+            Some(NodeContext::new(state, node, family, state.proxy_settings(name).mode))
         };
-        let contexts = [context(states[0])?, context(states[1])?];
+        let earlier = class.moved_from.as_ref().unwrap_or(&class.node);
+        let contexts = [context(states[0], earlier)?, context(states[1], &class.node)?];
         let service = |state: &'a ClusterState| state.services().get(flow.target.service.as_ref()?);
         let own = contexts[1].node.primary_ip(family);
         Some(Facts {
@@ -52,6 +53,12 @@ impl<'a> Facts<'a> {
 
     fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();
+        if let Some(earlier) = &self.class.moved_from {
+            let class = self.class;
+            causes.extend(class.pods.first().map(|pod| {
+                format!("Pod {pod} is on node {} instead of {earlier}, with that node's rules", class.node)
+            }));
+        }
         causes.extend(self.objects());
         let aspects: [fn(&Facts<'a>) -> Option<String>; 13] = [
             Facts::localhost,
@@ -113,7 +120,7 @@ impl<'a> Facts<'a> {
 
     fn slices(&self, key: &Key) -> Option<String> {
         let [old, new] = self.states;
-        if let [pod] = &self.class.pods[..] {
+        if let ([pod], None) = (&self.class.pods[..], &self.class.moved_from) {
             let ips = |state: &ClusterState| state.pods().get(pod).map(|pod| pod.ips.clone());
             if ips(old) != ips(new) {
                 return Some(format!("Pod {pod} has another address, by which rules know it"));
@@ -127,7 +134,8 @@ impl<'a> Facts<'a> {
             return Some(format!("Service {key} has other endpoints"));
         }
         let [a, b] = &self.contexts;
-        (a.node.zone() != b.node.zone()).then(|| {
+        let stays = self.class.moved_from.is_none();
+        (stays && a.node.zone() != b.node.zone()).then(|| {
             format!("node {} is in another zone, for which hints mean other endpoints", self.class.node)
         })
     }
@@ -236,8 +244,8 @@ impl<'a> Facts<'a> {
     }
 
     fn health_check(&self) -> Option<String> {
-        let differs = self.verdicts_differ()
-            || (self.healths_differ() && self.is_between(ProxyMode::Userspace));
+        let differs =
+            self.verdicts_differ() || (self.healths_differ() && self.is_between(ProxyMode::Userspace));
         let is_it = self.flow.target.kind == TargetKind::HealthCheck && differs;
         let [before, after] = self.modes();
         (is_it && before != after).then(|| {

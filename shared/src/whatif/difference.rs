@@ -79,6 +79,10 @@ pub struct SourceClass {
     /// it is one of `nets`, or if none has it and `nets` is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<IpNet>,
+    /// The node on which the pods of the class were before: `node` is the one on which they are now. Pods that move are in no
+    /// other class: neither among "all others" of a node nor in a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<Text>,
     /// Some of the sources are endpoints of the target: where one of them is sent to itself, its source becomes an address of
     /// the node, whatever [`Share::masquerade`] says.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -98,7 +102,7 @@ impl SourceClass {
         }
     }
 
-    /// Whether a pod of the class's node is one of the class.
+    /// Whether a pod of the class's node, which was there before, too, is one of the class.
     pub fn has_pod(&self, pod: &Key, ip: IpAddr) -> bool {
         match self.pods.is_empty() {
             true => !self.except_pods.contains(pod) && self.has_address(ip),

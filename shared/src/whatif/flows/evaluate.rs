@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::change::{Change, Destination, chances};
+use super::change::{Chances, Change, Destination, chances};
 use super::places::{Place, PodHere, Pods};
 use super::sources::Partition;
 use super::world::World;
@@ -52,11 +52,22 @@ pub(super) struct Changed {
 
 pub(super) type Changes = Vec<Changed>;
 
+/// What can happen to a packet.
+pub(super) fn ask(predictor: &Predictor, packet: Packet, trace: &mut Trace) -> Chances {
+    predictor.program.trace_into(&predictor.host, &predictor.as_sent(packet), trace);
+    chances(predictor, trace)
+}
+
 impl Pair {
-    pub fn new(before: Predictor, after: Predictor, place: &Place<'_>) -> Pair {
+    pub fn new(before: Predictor, after: Predictor, family: IpFamily) -> Pair {
         let nets = before.program.source_nets().into_iter().chain(after.program.source_nets());
-        let partition = Partition::new(place.family, nets);
+        let partition = Partition::new(family, nets);
         Pair { before, after, partition }
+    }
+
+    /// The cells of a source's addresses: rules can't tell it from others in the same.
+    pub fn cells(&self, addresses: [IpAddr; 2]) -> [usize; 2] {
+        addresses.map(|ip| self.partition.cell_of(ip))
     }
 
     fn is_ipvs(&self) -> bool {
@@ -100,18 +111,10 @@ impl<'a> Look<'a, '_> {
             .collect()
     }
 
-    /// The packet of a source of the class, before or after.
-    pub fn packet(&self, origin: Origin, source: IpAddr) -> Packet {
-        let Destination { port, protocol, .. } = *self.to;
-        Packet { source, destination: self.ip, port, protocol, origin }
-    }
-
     fn change(&self, source: &Source, trace: &mut Trace) -> Change {
         let origin = source.member.origin();
-        let mut ask = |predictor: &Predictor, from: IpAddr, health: Option<u32>| {
-            let packet = predictor.as_sent(self.packet(origin, from));
-            predictor.program.trace_into(&predictor.host, &packet, trace);
-            let mut chances = chances(predictor, trace);
+        let mut answer = |predictor: &Predictor, from: IpAddr, health: Option<u32>| {
+            let mut chances = ask(predictor, self.to.packet(self.ip, origin, from), trace);
             for chance in chances
                 .iter_mut()
                 .filter(|chance| matches!(chance.verdict, Verdict::Accept | Verdict::NoMatch))
@@ -122,8 +125,8 @@ impl<'a> Look<'a, '_> {
         };
         let [old, new] = self.health;
         Change {
-            before: ask(&self.pair.before, source.before, old),
-            after: ask(&self.pair.after, source.after, new),
+            before: answer(&self.pair.before, source.before, old),
+            after: answer(&self.pair.after, source.after, new),
         }
     }
 
@@ -279,6 +282,7 @@ impl<'a> Look<'a, '_> {
             except_pods: Vec::new(),
             nets: Vec::new(),
             except: Vec::new(),
+            moved_from: None,
             hairpin: members.iter().any(|source| source.hairpin),
             example: example.after,
         })

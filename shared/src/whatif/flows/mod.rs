@@ -4,6 +4,8 @@
 //! through the rules of both clusters. What cannot differ is not looked at: a destination whose Services, and those that
 //! share an address, a port number or an endpoint with them, have the same ports and endpoints, on a node that is the same.
 //!
+//! A pod that is on another node than before is a source of its own: see [`movers`].
+//!
 //! Sources that are not asked: addresses that only one of the clusters has (a pod that is new or gone), and what the kernel
 //! itself drops, such as packets from outside with an address of the node.
 
@@ -11,6 +13,7 @@ mod change;
 mod connections;
 mod evaluate;
 mod health;
+mod movers;
 mod places;
 mod rules;
 mod sources;
@@ -74,6 +77,7 @@ impl<'a> Survey<'a> {
             closures: RefCell::default(),
             counts: RefCell::default(),
         };
+        let routes = movers::routes(&self.worlds, &self.pods);
         let mut groups = Groups::default();
         for (service, destinations) in compare.destinations(&services) {
             compare.closures = RefCell::default();
@@ -82,6 +86,9 @@ impl<'a> Survey<'a> {
                 if place.differs || self.touched.contains(&service) {
                     compare.service(place, &destinations, &mut groups);
                 }
+            }
+            if self.touched.contains(&service) {
+                routes.iter().for_each(|route| compare.of_route(route, &destinations, &mut groups));
             }
         }
         groups.into_flows(&words::Names::of(&self.places, self.worlds[1].state))
@@ -147,9 +154,8 @@ impl<'a> Compare<'a, '_> {
             for (ip, nth, changes) in by_address {
                 let target = to.target(to.ip.or((!alike).then_some(ip)), claim);
                 let Some(pair) = &ready[nth].pair else { continue };
-                let look = self.look(place, to, ip, pair);
                 for changed in changes {
-                    groups.add(&target, changed, &look, self.worlds);
+                    groups.add(&target, changed, (pair, to, ip), self.worlds);
                 }
             }
         }
@@ -179,7 +185,7 @@ impl<'a> Compare<'a, '_> {
         let pair = (!same).then(|| {
             let old = self.worlds[0].predictor(before, &place.before);
             let new = self.worlds[1].predictor(after, &place.after);
-            Pair::new(old, new, place)
+            Pair::new(old, new, place.family)
         });
         ready.push(Ready { closures, pair });
         ready.len() - 1
@@ -295,18 +301,24 @@ struct Group {
 }
 
 impl Groups {
-    fn add(&mut self, target: &Target, changed: Changed, look: &Look<'_, '_>, worlds: &[World<'_>; 2]) {
+    fn add(
+        &mut self,
+        target: &Target,
+        changed: Changed,
+        (pair, to, ip): (&Pair, &Destination, IpAddr),
+        worlds: &[World<'_>; 2],
+    ) {
         let Changed { change, classes, example: (origin, [old, new]) } = changed;
         let group =
             self.found.entry(target.clone()).or_default().entry(change).or_insert_with_key(|change| {
                 let shares = |predictor: &Predictor, world: &World<'_>, source, chances| {
-                    let packet = look.packet(origin, source);
+                    let packet = to.packet(ip, origin, source);
                     shares(target.kind, chances, &predictor.answer(world.state, &packet).outcomes)
                 };
                 Group {
                     sources: Sources { words: String::new(), classes: Vec::new() },
-                    before: shares(&look.pair.before, &worlds[0], old, &change.before),
-                    after: shares(&look.pair.after, &worlds[1], new, &change.after),
+                    before: shares(&pair.before, &worlds[0], old, &change.before),
+                    after: shares(&pair.after, &worlds[1], new, &change.after),
                 }
             });
         group.sources.classes.extend(classes);

@@ -43,6 +43,8 @@ pub(super) struct PodHere<'a> {
 #[derive(Default)]
 pub(super) struct Pods<'a> {
     nodes: FxHashMap<&'a str, PodsOfNode<'a>>,
+    /// Those that are on another node than before, with a network of their own: before and after.
+    pub moved: Vec<[&'a Arc<Pod>; 2]>,
     /// Every pod's address, by family.
     taken: [FxHashSet<u128>; 2],
 }
@@ -108,7 +110,12 @@ impl<'a> Pods<'a> {
                     old.ips.iter().chain(&new.ips).for_each(|ip| self.take_address(*ip));
                 }
             }
-            _ => [old, new].into_iter().for_each(|pod| self.hide(pod)),
+            nodes => {
+                if nodes.0.is_some() && nodes.1.is_some() && !old.host_network && !new.host_network {
+                    self.moved.push([old, new]);
+                }
+                [old, new].into_iter().for_each(|pod| self.hide(pod));
+            }
         }
     }
 

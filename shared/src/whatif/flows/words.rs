@@ -46,7 +46,10 @@ impl Names {
                 if class.pods.is_empty() {
                     alike.entry(which(class)).or_default().insert(class.node.clone());
                 } else {
-                    pods.extend(class.pods.iter().map(ToString::to_string));
+                    pods.extend(class.pods.iter().map(|pod| match &class.moved_from {
+                        Some(node) => format!("{pod} (moved from {node} to {})", class.node),
+                        None => pod.to_string(),
+                    }));
                 }
             }
             for (which, nodes) in alike {
