@@ -463,8 +463,8 @@ fn check_moved(
                     assert!(said_of.is_empty(), "nothing differs\n{}", about());
                     continue;
                 }
-                // Of Services that are as before it need not be said.
-                if said_of.is_empty() && !is_of_changed(before, after, place.ip) {
+                // Of Services that are as before, and mean the same on both nodes, it need not be said.
+                if said_of.is_empty() && !is_concerned([before, after], [from, to], place.ip) {
                     continue;
                 }
                 let [(flow, class)] = &said_of[..] else { panic!("it differs\n{}", about()) };
@@ -497,21 +497,27 @@ fn said_of_moved<'a>(
     flows.flat_map(|flow| flow.sources.classes.iter().filter(is_it).map(move |class| (flow, class))).collect()
 }
 
-/// Whether a Service at the address is another than before, or has other endpoints.
-fn is_of_changed(before: &ClusterState, after: &ClusterState, ip: IpAddr) -> bool {
-    let keys = |state: &ClusterState| -> BTreeSet<Key> {
-        let has = |service: &&std::sync::Arc<Service>| {
-            let outside = service.external_ips.iter().copied();
-            let ingress = service.ingress.iter().filter_map(|ingress| ingress.ip);
-            service.cluster_ip.ips().iter().copied().chain(outside).chain(ingress).any(|known| known == ip)
-        };
-        state.services().values().filter(has).map(|service| service.key().clone()).collect()
+/// Whether a Service at the address is another than before, has other endpoints, or has some on these nodes and policy Local.
+fn is_concerned(states: [&ClusterState; 2], nodes: [&Text; 2], ip: IpAddr) -> bool {
+    let [before, after] = states;
+    let is_at = |service: &Service| {
+        let outside = service.external_ips.iter().copied();
+        let ingress = service.ingress.iter().filter_map(|ingress| ingress.ip);
+        service.cluster_ip.ips().iter().copied().chain(outside).chain(ingress).any(|known| known == ip)
     };
-    let changed = |key: &Key| {
-        before.services().get(key) != after.services().get(key)
-            || !before.slices_of(key).eq(after.slices_of(key))
+    let local = |state: &ClusterState, service: &Service| {
+        let mut endpoints = state.slices_of(service.key()).flat_map(|slice| &slice.endpoints);
+        [service.internal_policy, service.external_policy].contains(&TrafficPolicy::Local)
+            && endpoints.any(|endpoint| endpoint.node.as_ref().is_some_and(|node| nodes.contains(&node)))
     };
-    keys(before).iter().chain(&keys(after)).any(changed)
+    states.into_iter().any(|state| {
+        state.services().values().filter(|service| is_at(service)).any(|service| {
+            let key = service.key();
+            before.services().get(key) != after.services().get(key)
+                || !before.slices_of(key).eq(after.slices_of(key))
+                || local(state, service)
+        })
+    })
 }
 
 /// The lines that come and go are counted as those of all rules, made anew.

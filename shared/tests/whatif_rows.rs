@@ -416,6 +416,63 @@ fn health_checks_hear_of_local_endpoints() {
     assert_eq!(of_health(&difference(&cluster(&before), &cluster(&unready), now())), [""; 0]);
 }
 
+/// A pod that goes to another node takes its way to Services along, whether it is an endpoint of them or a client alone.
+#[test]
+fn pods_that_move_are_clients_too() {
+    let local = service(&cluster(), |service| {
+        service.internal_policy = TrafficPolicy::Local;
+        service.service_type = ServiceType::ClusterIP;
+        service.ports.truncate(1);
+        service.ports[0].node_port = None;
+    });
+    let mut client = Pod::clone(local.pods().get(&Key::new("shop", "cart-1")).unwrap());
+    client.meta.key = Key::new("shop", "client");
+    client.ips = vec!["10.244.0.9".parse().unwrap()];
+    let before = applied(&local, Change::Upsert(Object::Pod(Arc::new(client))));
+    let moved = |state: &ClusterState, node: &str, ip: &str| {
+        pod(state, "client", |pod| {
+            pod.node = Some(node.into());
+            pod.ips = vec![ip.parse().unwrap()];
+        })
+    };
+    let after = moved(&before, "node-b", "10.244.1.9");
+    let found = difference(&before, &after, now());
+    let who = "pod shop/client (moved from node-a to node-b)";
+    assert_eq!(rows_of(&found), [format!("Moved ClusterIp:80 {who}: shop/cart-1 → shop/cart-2")]);
+    let class = &found.flows[0].sources.classes[0];
+    assert_eq!((&*class.node, class.moved_from.as_deref()), ("node-b", Some("node-a")));
+    assert_eq!(serde_json::to_value(class).unwrap()["moved_from"], "node-a");
+    // To a node without an endpoint, and back.
+    let alone = slice(&before, |slice| slice.endpoints.truncate(1));
+    let after = moved(&alone, "node-b", "10.244.1.9");
+    let rows = rows_of(&difference(&alone, &after, now()));
+    assert_eq!(rows, [format!("Lost ClusterIp:80 {who}: 1 endpoint → dropped")]);
+    let back = rows_of(&difference(&after, &alone, now()));
+    let who = "pod shop/client (moved from node-b to node-a)";
+    assert_eq!(back, [format!("Gained ClusterIp:80 {who}: dropped → 1 endpoint")]);
+    // Policy Cluster means the same everywhere; on its node, another address means the same, too.
+    let cluster =
+        |state: &ClusterState| service(state, |service| service.internal_policy = TrafficPolicy::Cluster);
+    for (before, after) in
+        [(cluster(&alone), cluster(&after)), (before.clone(), moved(&before, "node-a", "10.244.0.10"))]
+    {
+        assert_eq!(rows_of(&difference(&before, &after, now())), [""; 0]);
+    }
+    // An endpoint that moves: it reaches itself from its new node, others reach it there.
+    let after = pod(&before, "cart-1", |pod| {
+        pod.node = Some("node-b".into());
+        pod.ips = vec!["10.244.1.7".parse().unwrap()];
+    });
+    let after = slice(&after, |slice| {
+        slice.endpoints[0].addresses = vec![EndpointAddress::Ip("10.244.1.7".parse().unwrap())];
+        slice.endpoints[0].node = Some("node-b".into());
+    });
+    let rows = rows_of(&difference(&before, &after, now()));
+    let itself = "Moved ClusterIp:80 pod shop/cart-1 (moved from node-a to node-b): 1 endpoint → 2 endpoints";
+    assert!(rows.iter().any(|row| row == itself), "{rows:#?}");
+    assert!(rows.iter().any(|row| row.starts_with("Lost ClusterIp:80 pods on node-a")), "{rows:#?}");
+}
+
 #[test]
 fn causes_are_those_of_the_flow() {
     let state = cluster();

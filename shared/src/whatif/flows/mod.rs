@@ -64,10 +64,17 @@ impl<'a> Survey<'a> {
 
     /// The flows that differ.
     pub fn flows(&mut self) -> Vec<FlowChange> {
-        let mut services = self.touched.clone();
+        let routes = movers::routes(&self.worlds, &self.pods);
+        let mut of_routes = movers::local_services(&self.worlds, &routes);
+        let mut known = of_routes.is_subset(&self.touched);
+        of_routes.extend(self.touched.iter().cloned());
+        let mut services = of_routes.clone();
         if self.places.iter().any(|place| place.differs) {
             let all = self.worlds.iter().flat_map(|world| world.state.services().keys());
             services = all.cloned().collect();
+            known = false;
+        }
+        if !known {
             let ends = self.worlds.iter().flat_map(|world| touched::endpoints(world, &services)).collect();
             world::share(&mut self.worlds, &ends);
         }
@@ -77,7 +84,6 @@ impl<'a> Survey<'a> {
             closures: RefCell::default(),
             counts: RefCell::default(),
         };
-        let routes = movers::routes(&self.worlds, &self.pods);
         let mut groups = Groups::default();
         for (service, destinations) in compare.destinations(&services) {
             compare.closures = RefCell::default();
@@ -87,7 +93,7 @@ impl<'a> Survey<'a> {
                     compare.service(place, &destinations, &mut groups);
                 }
             }
-            if self.touched.contains(&service) {
+            if of_routes.contains(&service) {
                 routes.iter().for_each(|route| compare.of_route(route, &destinations, &mut groups));
             }
         }

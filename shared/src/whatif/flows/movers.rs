@@ -1,18 +1,21 @@
 //! Pods that are on another node than before: each is asked with the rules of its old node, from its old address, and with
 //! those of its new node, from its new one. The nodes need not be in both clusters.
 //!
-//! They are asked for what Services that the change can concern have as addresses of their own. Node ports are not: which
-//! node's a pod means is not known.
+//! They are asked for Services that the change can concern, and for those whose policy Local, or hints for nodes, tell the two
+//! nodes apart. Other Services mean the same on both, but for what is the node's: its zone, its own kube-proxy settings, its
+//! place in a source range. Node ports are not asked for: which node's a pod means is not known.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use std::net::IpAddr;
+
+use rustc_hash::FxHashSet;
 
 use super::change::{Change, Claim, Destination};
 use super::evaluate::{Changed, Pair, ask};
 use super::places::Pods;
 use super::world::{Closure, World};
 use super::{Compare, Groups};
-use crate::model::{IpFamily, Key, Keyed, Pod, ProxyMode, Text};
+use crate::model::{IpFamily, Key, Keyed, Pod, ProxyMode, Text, TrafficPolicy};
 use crate::proxy::find_node;
 use crate::proxy::node::NodeContext;
 use crate::trace::{Origin, Trace};
@@ -53,6 +56,31 @@ pub(super) fn routes<'a>(worlds: &[World<'a>; 2], pods: &Pods<'a>) -> Vec<Route<
         }
     }
     routes.into_values().flatten().collect()
+}
+
+/// Services with policy Local that have an endpoint on one of the routes' nodes, and those with a hint for one of them.
+pub(super) fn local_services(worlds: &[World<'_>; 2], routes: &[Route<'_>]) -> BTreeSet<Key> {
+    let mut found = BTreeSet::new();
+    let nodes: FxHashSet<&str> = routes.iter().flat_map(|route| [&**route.from, &**route.to]).collect();
+    if nodes.is_empty() {
+        return found;
+    }
+    for world in worlds {
+        for slice in world.state.slices().values() {
+            let here = |node: &Text| nodes.contains(&**node);
+            let hinted = slice.endpoints.iter().any(|endpoint| endpoint.node_hints.iter().any(here));
+            if !hinted && !slice.endpoints.iter().any(|endpoint| endpoint.node.as_ref().is_some_and(here)) {
+                continue;
+            }
+            let is_local = |service: &&Key| {
+                world.service(service).is_some_and(|service| {
+                    [service.internal_policy, service.external_policy].contains(&TrafficPolicy::Local)
+                })
+            };
+            found.extend(slice.service().filter(|service| hinted || is_local(&service)));
+        }
+    }
+    found
 }
 
 impl<'a> Route<'a> {
