@@ -283,8 +283,8 @@ fn connections_to_an_endpoint_that_leaves() {
     let local = |state: &ClusterState| {
         service(&sctp(state), |service| service.internal_policy = TrafficPolicy::Local)
     };
-    let first = |slice: &mut EndpointSlice| drop(slice.endpoints.remove(0));
-    let unready = |slice: &mut EndpointSlice| {
+    let first: fn(&mut EndpointSlice) = |slice| drop(slice.endpoints.remove(0));
+    let unready: fn(&mut EndpointSlice) = |slice| {
         for endpoint in &mut slice.endpoints {
             (endpoint.conditions.ready, endpoint.conditions.serving) = (Some(false), Some(false));
         }
@@ -300,14 +300,14 @@ fn connections_to_an_endpoint_that_leaves() {
     gone.extend(ips.map(|ip| format!("Unknown ClusterIp:80/sctp {ip}:8080")));
     let ipvs_first = ["Moved ClusterIp:53/udp 10.244.0.5:53", "Unknown ClusterIp:80/sctp 10.244.0.5:8080"]
         .map(String::from);
-    let rows: [(&str, &ClusterState, &dyn Fn(&mut EndpointSlice), Vec<String>); 7] = [
-        ("iptables, one", &plain, &first, vec!["Moved ClusterIp:53/udp 10.244.0.5:53".to_owned()]),
-        ("iptables, all", &plain, &unready, left("Unknown")),
-        ("ipvs, one", &ipvs, &first, ipvs_first.to_vec()),
-        ("ipvs, all", &ipvs, &unready, gone),
-        ("userspace, one", &userspace, &first, vec![]),
-        ("userspace, all", &userspace, &unready, vec![]),
-        ("local, one", &local, &first, vec!["TimeOut ClusterIp:53/udp 10.244.0.5:53 on node-a".to_owned()]),
+    let rows = [
+        ("iptables, one", &plain, first, vec!["Moved ClusterIp:53/udp 10.244.0.5:53".to_owned()]),
+        ("iptables, all", &plain, unready, left("Unknown")),
+        ("ipvs, one", &ipvs, first, ipvs_first.to_vec()),
+        ("ipvs, all", &ipvs, unready, gone),
+        ("userspace, one", &userspace, first, vec![]),
+        ("userspace, all", &userspace, unready, vec![]),
+        ("local, one", &local, first, vec!["TimeOut ClusterIp:53/udp 10.244.0.5:53 on node-a".to_owned()]),
     ];
     for (name, before, change, expected) in rows {
         assert_eq!(connections(before, &slice(before, change)), expected, "{name}");
@@ -324,11 +324,11 @@ fn whom_affinity_does_not_keep() {
     let without = |state: &ClusterState| slice(state, |slice| drop(slice.endpoints.remove(0)));
     let off = |state: &ClusterState| service(state, |service| service.affinity_seconds = None);
     let one = |state: &ClusterState| slice(state, |slice| slice.endpoints.truncate(1));
-    let at = "Unpinned ClusterIp:80/tcp 10.244.0.5:8080".to_owned();
+    let at = "Unpinned ClusterIp:80/tcp 10.244.0.5:8080";
     let any = "Unpinned ClusterIp:80/tcp *".to_owned();
     for mode in ProxyMode::ALL {
         let before = with_mode(&pinned, mode);
-        assert_eq!(connections(&before, &without(&before)), [at.clone()], "{mode}");
+        assert_eq!(connections(&before, &without(&before)), [at], "{mode}");
         // userspace mode: not documented.
         let expected = if mode == ProxyMode::Userspace { vec![] } else { vec![any.clone()] };
         assert_eq!(connections(&before, &off(&before)), expected, "{mode}");

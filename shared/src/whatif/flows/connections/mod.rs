@@ -320,9 +320,7 @@ impl On<'_, '_> {
         let Gone { front, owner, bound } = gone;
         let Port { before: port, later, .. } = self.port;
         let set = usize::from(*front != Front::all(port)[0]);
-        let used = |set: usize| self.before.sets.get(set).is_some_and(|set| !set.is_empty());
-        // Userspace mode has one set for all addresses.
-        if !used(set) && !(self.is_userspace() && used(0)) {
+        if self.before.sets[set].is_empty() {
             return None;
         }
         let udp = port.protocol == Protocol::Udp;

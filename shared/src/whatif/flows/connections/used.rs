@@ -21,7 +21,8 @@ impl Used {
             // It knows no policy, and ready endpoints alone.
             let ready = port.endpoints.iter().enumerate().filter(|(_, backend)| backend.ready);
             let ready: Vec<usize> = ready.map(|(nth, _)| nth).collect();
-            return Used { has_any: !ready.is_empty(), sets: [ready, Vec::new()] };
+            let outside = if view.external { ready.clone() } else { Vec::new() };
+            return Used { has_any: !ready.is_empty(), sets: [ready, outside] };
         }
         let found = categorize(&port.endpoints, view, &node.node);
         let choose = |local: bool| match local {
