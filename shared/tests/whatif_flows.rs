@@ -19,14 +19,15 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use small::Maker;
 use vipscope_shared::model::{
-    ClusterState, IpFamily, Key, Keyed, Protocol, ProxyMode, Service, ServiceType, Text, TrafficPolicy,
+    ClusterState, EndpointSlice, IpFamily, Key, Keyed, Protocol, ProxyMode, Service, ServiceType, Text,
+    TrafficPolicy,
 };
 use vipscope_shared::predict::Predictor;
 use vipscope_shared::proxy::node::{NodeContext, NodePorts};
 use vipscope_shared::proxy::parts::Diff;
 use vipscope_shared::proxy::{find_node, generate};
 use vipscope_shared::trace::{Fraction, Origin, Packet, Trace, Verdict};
-use vipscope_shared::whatif::difference::{Difference, FlowChange, Share, SourceClass, TargetKind};
+use vipscope_shared::whatif::difference::{Difference, End, FlowChange, Share, SourceClass, TargetKind};
 
 /// Clusters in an ordinary run; `VIPSCOPE_CLUSTERS` asks for more.
 const CLUSTERS: u64 = 1_000;
@@ -336,6 +337,7 @@ struct Seen {
     /// Changes for pods that are on another node.
     moved: usize,
     grades: BTreeMap<String, usize>,
+    ends: BTreeMap<String, usize>,
 }
 
 fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, seen: &mut Seen) {
@@ -352,6 +354,7 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
         );
     }
     check_moved(seed, [before, after], &difference, what, seen);
+    check_connections(seed, [before, after], &difference, what, seen);
     for name in after.nodes().keys().filter(|key| before.nodes().contains(key)).map(|key| &key.name) {
         for family in IpFamily::BOTH {
             let (Ok(old), Ok(new)) = (find_node(before, name, family), find_node(after, name, family)) else {
@@ -411,6 +414,51 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
                     assert_eq!(told, plain, "{}", about());
                 }
             }
+        }
+    }
+}
+
+/// What no mode may say of connections, whatever changes.
+fn check_connections(
+    seed: u64,
+    [before, after]: [&ClusterState; 2],
+    difference: &Difference,
+    what: &str,
+    seen: &mut Seen,
+) {
+    for broken in &difference.connections {
+        let about = || format!("seed {seed}: {what}\n{broken:#?}");
+        *seen.ends.entry(format!("{:?}", broken.end)).or_default() += 1;
+        let service = broken.target.service.as_ref().and_then(|key| before.services().get(key));
+        let service = service.unwrap_or_else(|| panic!("none was there before: {}", about()));
+        assert!(!broken.reason.is_empty(), "{}", about());
+        let modes = |state: &ClusterState| -> BTreeSet<ProxyMode> {
+            let all: Vec<&Text> = state.nodes().keys().map(|key| &key.name).collect();
+            let nodes = broken.nodes.iter().chain(all.into_iter().filter(|_| broken.nodes.is_empty()));
+            nodes.map(|name| state.proxy_settings(name).mode).collect()
+        };
+        let netfilter = |mode: &ProxyMode| matches!(mode, ProxyMode::Iptables | ProxyMode::Nftables);
+        let all_netfilter = modes(before).iter().chain(&modes(after)).all(netfilter);
+        // A pod that is there as before answers as before.
+        let pod = broken.pod.as_ref().and_then(|pod| Some((before.pods().get(pod)?, after.pods().get(pod))));
+        let stays = pod.is_none_or(|(old, new)| new.is_some_and(|new| new.ips == old.ips));
+        match broken.end {
+            End::Unpinned => assert!(service.affinity_seconds.is_some(), "{}", about()),
+            _ if broken.target.protocol == Protocol::Udp => {}
+            // The kernel's entries of TCP and SCTP outlive all rules.
+            end => assert!(
+                !(all_netfilter && stays) || (end == End::TimeOut && broken.pod.is_some()),
+                "{}",
+                about()
+            ),
+        }
+        // Of UDP, kube-proxy removes entries in each of these modes, but only if something serves.
+        if all_netfilter && broken.end == End::Moved {
+            let serving = |slice: &std::sync::Arc<EndpointSlice>| {
+                slice.endpoints.iter().any(|endpoint| endpoint.conditions.serving != Some(false))
+            };
+            assert!(broken.target.protocol == Protocol::Udp, "{}", about());
+            assert!(after.slices().values().any(serving), "{}", about());
         }
     }
 }
@@ -557,7 +605,8 @@ fn brute_force_finds_the_same() {
             seen.changed * 50 > seen.asked
                 && seen.grades.len() == 4
                 && seen.health * 1_000 > seen.changed
-                && seen.moved > 50,
+                && seen.moved > 50
+                && seen.ends.len() == 5,
             "changes must meet everything: {seen:?}"
         );
     }
