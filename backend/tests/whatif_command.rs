@@ -107,6 +107,44 @@ fn text_for_people() {
 }
 
 #[test]
+fn connections_that_do_not_go_on_as_they_are() {
+    let files = Files::new(UNREADY);
+    let pinned = CLUSTER.replace("clusterIP: 10.96.1.5,", "clusterIP: 10.96.1.5, sessionAffinity: ClientIP,");
+    std::fs::write(files.path("cluster.yaml"), pinned).unwrap();
+    let found = text(&files.run(&[]));
+    let expected = "Connections that would not go on as they are\nunpinned shop/web:http cluster IP 10.96.1.5:80 tcp, IPv4 to pod shop/web-5d9-a (10.244.0.5:8080)\n         clients whom affinity (ClientIP) keeps at 10.244.0.5:8080 go to another endpoint";
+    assert!(found.contains(expected), "{expected}\n{found}");
+}
+
+/// What kube-proxy tells balancers, and a pod that takes its way to a Service along.
+#[test]
+fn health_checks_and_pods_that_move() {
+    let service = |fields: &str| CLUSTER.replace("clusterIP: 10.96.1.5,", fields);
+    let balancer = service(
+        "type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 32000, clusterIP: 10.96.1.5,",
+    );
+    let local = service("internalTrafficPolicy: Local, clusterIP: 10.96.1.5,");
+    let rows = [
+        (
+            balancer,
+            UNREADY,
+            "degraded shop/web health check node port NODE:32000 tcp, IPv4\n  from    pods on node-a; node-a itself; outside through node-a\n  change  health check: 200 (1 local endpoint) → 503 (no local endpoint)\n  before  kube-proxy answers 200 (1 local endpoint): ",
+        ),
+        (
+            local,
+            "[{op: move, pod: shop/other, to: node-a}]",
+            "moved    shop/web:http cluster IP 10.96.1.5:80 tcp, IPv4\n  from    pod shop/other (moved from node-b to node-a)\n  change  shop/web-5d9-b → shop/web-5d9-a\n",
+        ),
+    ];
+    for (cluster, edits, expected) in rows {
+        let files = Files::new(edits);
+        std::fs::write(files.path("cluster.yaml"), cluster).unwrap();
+        let found = text(&files.run(&[]));
+        assert!(found.contains(expected), "{expected}\n{found}");
+    }
+}
+
+#[test]
 fn json_for_scripts() {
     let files = Files::new(UNREADY);
     let output = files.run(&["--json"]);

@@ -18,18 +18,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use small::Maker;
-use vipscope_shared::model::{ClusterState, IpFamily, Key, Keyed, Protocol, Text};
+use vipscope_shared::model::{
+    ClusterState, EndpointSlice, IpFamily, Key, Keyed, Protocol, ProxyMode, Service, ServiceType, Text,
+    TrafficPolicy,
+};
 use vipscope_shared::predict::Predictor;
+use vipscope_shared::proxy::node::{NodeContext, NodePorts};
 use vipscope_shared::proxy::parts::Diff;
 use vipscope_shared::proxy::{find_node, generate};
 use vipscope_shared::trace::{Fraction, Origin, Packet, Trace, Verdict};
-use vipscope_shared::whatif::difference::{Difference, FlowChange, Share, SourceClass, TargetKind};
+use vipscope_shared::whatif::difference::{Difference, End, FlowChange, Share, SourceClass, TargetKind};
 
 /// Clusters in an ordinary run; `VIPSCOPE_CLUSTERS` asks for more.
 const CLUSTERS: u64 = 1_000;
 
-/// What a share is compared by.
-type Chance = (Verdict, Option<SocketAddr>, bool, Option<String>);
+/// What a share is compared by: where it goes, masquerading, conditions, and what kube-proxy answers at a health-check port.
+type Chance = (Verdict, Option<SocketAddr>, bool, Option<String>, Option<u32>);
 type Chances = BTreeMap<Chance, [u64; 2]>;
 
 fn sum(chances: impl IntoIterator<Item = (Chance, Fraction)>) -> Chances {
@@ -42,7 +46,7 @@ fn sum(chances: impl IntoIterator<Item = (Chance, Fraction)>) -> Chances {
 }
 
 /// With all rules.
-fn asked(predictor: &Predictor, packet: &Packet) -> Chances {
+fn asked(predictor: &Predictor, packet: &Packet, health: Option<u32>) -> Chances {
     let trace: Trace = predictor.trace(packet);
     sum(trace.outcomes.iter().map(|outcome| {
         let delivered = outcome.verdict == Verdict::Deliver;
@@ -51,7 +55,8 @@ fn asked(predictor: &Predictor, packet: &Packet) -> Chances {
         let condition = format!("{:?} {:?} {}", conditions.affinity, scheduler, conditions.in_turn);
         let condition = (!conditions.is_empty()).then_some(condition);
         let to = delivered.then_some(outcome.destination);
-        ((outcome.verdict, to, outcome.masquerade, condition), outcome.probability)
+        let health = health.filter(|_| matches!(outcome.verdict, Verdict::Accept | Verdict::NoMatch));
+        ((outcome.verdict, to, outcome.masquerade, condition, health), outcome.probability)
     }))
 }
 
@@ -61,14 +66,57 @@ fn said(shares: &[Share], class: &SourceClass, source: IpAddr) -> Chances {
         let itself = class.hairpin && share.endpoint.is_some_and(|to| to.ip() == source);
         let [part, whole] = share.fraction;
         let masquerade = share.masquerade || itself;
-        ((share.verdict, share.endpoint, masquerade, None), Fraction::new(part, whole).unwrap())
+        let chance = (share.verdict, share.endpoint, masquerade, None, share.health);
+        (chance, Fraction::new(part, whole).unwrap())
     }))
 }
 
 fn without_conditions(chances: &Chances) -> Chances {
-    sum(chances.iter().map(|((verdict, to, masquerade, _), [part, whole])| {
-        ((*verdict, *to, *masquerade, None), Fraction::new(*part, *whole).unwrap())
+    sum(chances.iter().map(|((verdict, to, masquerade, _, health), [part, whole])| {
+        ((*verdict, *to, *masquerade, None, *health), Fraction::new(*part, *whole).unwrap())
     }))
+}
+
+/// How many ready endpoints kube-proxy counts on its node for the Service of a health-check node port, from the objects alone;
+/// `None` where it does not listen.
+fn health(state: &ClusterState, context: &NodeContext, place: &Place) -> Option<u32> {
+    let listens = match &context.node_ports {
+        NodePorts::All => true,
+        NodePorts::On(ips) => ips.contains(&place.ip),
+    };
+    if place.kind != TargetKind::HealthCheck || context.mode == ProxyMode::Userspace || !listens {
+        return None;
+    }
+    let asks = |service: &&std::sync::Arc<Service>| {
+        service.service_type == ServiceType::LoadBalancer
+            && service.external_policy == TrafficPolicy::Local
+            && service.health_check_node_port.is_some_and(|port| port.get() == place.port)
+            && !service.ports.is_empty()
+            && vipscope_shared::proxy::ports::cluster_ip(service, context.family).is_some()
+    };
+    let service = state.services().values().find(asks)?;
+    let mut endpoints = BTreeMap::new();
+    for slice in state.slices().values() {
+        if slice.service().as_ref() != Some(service.key())
+            || slice.address_type.family() != Some(context.family)
+        {
+            continue;
+        }
+        for port in slice.ports.iter().filter(|port| port.port.is_some()) {
+            for endpoint in &slice.endpoints {
+                let key = (&port.name, port.protocol, port.port, endpoint.addresses[0].ip().unwrap());
+                // Of two, the later one holds, unless it terminates.
+                if !(endpoints.contains_key(&key) && endpoint.conditions.terminating == Some(true)) {
+                    endpoints.insert(key, endpoint);
+                }
+            }
+        }
+    }
+    let here = endpoints.iter().filter(|(_, endpoint)| {
+        endpoint.conditions.ready != Some(false) && endpoint.node.as_ref() == Some(context.node.name())
+    });
+    let ips: BTreeSet<IpAddr> = here.map(|((.., ip), _)| *ip).collect();
+    Some(ips.len() as u32)
 }
 
 #[derive(Debug, Clone)]
@@ -271,7 +319,7 @@ fn said_of<'a>(
             (None, true) => class.has_address(source.after),
             (None, false) => false,
         };
-        class.node == *node && class.origin == source.origin && who
+        class.node == *node && class.origin == source.origin && class.moved_from.is_none() && who
     };
     let flows = difference.flows.iter().filter(is_target);
     flows
@@ -284,7 +332,12 @@ fn said_of<'a>(
 struct Seen {
     asked: usize,
     changed: usize,
+    /// Of these, at health-check node ports.
+    health: usize,
+    /// Changes for pods that are on another node.
+    moved: usize,
     grades: BTreeMap<String, usize>,
+    ends: BTreeMap<String, usize>,
 }
 
 fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, seen: &mut Seen) {
@@ -300,6 +353,8 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
             "{what}: {flow:#?}"
         );
     }
+    check_moved(seed, [before, after], &difference, what, seen);
+    check_connections(seed, [before, after], &difference, what, seen);
     for name in after.nodes().keys().filter(|key| before.nodes().contains(key)).map(|key| &key.name) {
         for family in IpFamily::BOTH {
             let (Ok(old), Ok(new)) = (find_node(before, name, family), find_node(after, name, family)) else {
@@ -330,8 +385,11 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
                         protocol: place.protocol,
                         origin: source.origin,
                     };
-                    let was = asked(&old, &packet(source.before));
-                    let is = asked(&new, &packet(source.after));
+                    let was = asked(&old, &packet(source.before), health(before, &old.context, &place));
+                    let is = asked(&new, &packet(source.after), health(after, &new.context, &place));
+                    if place.kind == TargetKind::HealthCheck && was != is {
+                        seen.health += 1;
+                    }
                     let said_of = said_of(&difference, &place, name, source);
                     seen.asked += 1;
                     let about = || {
@@ -358,6 +416,156 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
             }
         }
     }
+}
+
+/// What no mode may say of connections, whatever changes.
+fn check_connections(
+    seed: u64,
+    [before, after]: [&ClusterState; 2],
+    difference: &Difference,
+    what: &str,
+    seen: &mut Seen,
+) {
+    for broken in &difference.connections {
+        let about = || format!("seed {seed}: {what}\n{broken:#?}");
+        *seen.ends.entry(format!("{:?}", broken.end)).or_default() += 1;
+        let service = broken.target.service.as_ref().and_then(|key| before.services().get(key));
+        let service = service.unwrap_or_else(|| panic!("none was there before: {}", about()));
+        assert!(!broken.reason.is_empty(), "{}", about());
+        let modes = |state: &ClusterState| -> BTreeSet<ProxyMode> {
+            let all: Vec<&Text> = state.nodes().keys().map(|key| &key.name).collect();
+            let nodes = broken.nodes.iter().chain(all.into_iter().filter(|_| broken.nodes.is_empty()));
+            nodes.map(|name| state.proxy_settings(name).mode).collect()
+        };
+        let netfilter = |mode: &ProxyMode| matches!(mode, ProxyMode::Iptables | ProxyMode::Nftables);
+        let all_netfilter = modes(before).iter().chain(&modes(after)).all(netfilter);
+        // A pod that is there as before answers as before.
+        let pod = broken.pod.as_ref().and_then(|pod| Some((before.pods().get(pod)?, after.pods().get(pod))));
+        let stays = pod.is_none_or(|(old, new)| new.is_some_and(|new| new.ips == old.ips));
+        match broken.end {
+            End::Unpinned => assert!(service.affinity_seconds.is_some(), "{}", about()),
+            _ if broken.target.protocol == Protocol::Udp => {}
+            // The kernel's entries of TCP and SCTP outlive all rules.
+            end => assert!(
+                !(all_netfilter && stays) || (end == End::TimeOut && broken.pod.is_some()),
+                "{}",
+                about()
+            ),
+        }
+        // Of UDP, kube-proxy removes entries in each of these modes, but only if something serves.
+        if all_netfilter && broken.end == End::Moved {
+            let serving = |slice: &std::sync::Arc<EndpointSlice>| {
+                slice.endpoints.iter().any(|endpoint| endpoint.conditions.serving != Some(false))
+            };
+            assert!(broken.target.protocol == Protocol::Udp, "{}", about());
+            assert!(after.slices().values().any(serving), "{}", about());
+        }
+    }
+}
+
+/// Pods on other nodes than before: each is asked on its old node before and on its new one after.
+fn check_moved(
+    seed: u64,
+    [before, after]: [&ClusterState; 2],
+    difference: &Difference,
+    what: &str,
+    seen: &mut Seen,
+) {
+    for pod in after.pods().values().filter(|pod| !pod.host_network) {
+        let Some(earlier) = before.pods().get(pod.key()) else { continue };
+        let (Some(from), Some(to)) = (&earlier.node, &pod.node) else { continue };
+        if from == to || earlier.host_network {
+            continue;
+        }
+        for family in IpFamily::BOTH {
+            let ip = |ips: &[IpAddr]| ips.iter().copied().find(|ip| IpFamily::of(*ip) == family);
+            let (Some(old_ip), Some(new_ip)) = (ip(&earlier.ips), ip(&pod.ips)) else { continue };
+            let predictor = |state: &ClusterState, name: &Text| {
+                let mode = state.proxy_settings(name).mode;
+                Some(Predictor::new(state, find_node(state, name, family).ok()?, family, mode))
+            };
+            let (Some(old), Some(new)) = (predictor(before, from), predictor(after, to)) else { continue };
+            for place in destinations(before, after, to, family) {
+                if matches!(
+                    place.kind,
+                    TargetKind::NodePort | TargetKind::LocalhostNodePort | TargetKind::HealthCheck
+                ) {
+                    continue;
+                }
+                let packet = |source: IpAddr| Packet {
+                    source,
+                    destination: place.ip,
+                    port: place.port,
+                    protocol: place.protocol,
+                    origin: Origin::Pod,
+                };
+                let (was, is) = (asked(&old, &packet(old_ip), None), asked(&new, &packet(new_ip), None));
+                let said_of = said_of_moved(difference, &place, from, to, pod.key());
+                let about = || {
+                    format!(
+                        "seed {seed}: {what}\n{} from {from} to {to}\n{place:?}\nbefore {was:#?}\nafter {is:#?}\nsaid {said_of:#?}",
+                        pod.key()
+                    )
+                };
+                if was == is {
+                    assert!(said_of.is_empty(), "nothing differs\n{}", about());
+                    continue;
+                }
+                // Of Services that are as before, and mean the same on both nodes, it need not be said.
+                if said_of.is_empty() && !is_concerned([before, after], [from, to], place.ip) {
+                    continue;
+                }
+                let [(flow, class)] = &said_of[..] else { panic!("it differs\n{}", about()) };
+                let told = (said(&flow.before, class, old_ip), said(&flow.after, class, new_ip));
+                assert_eq!(told, (without_conditions(&was), without_conditions(&is)), "{}", about());
+                seen.moved += 1;
+            }
+        }
+    }
+}
+
+/// The classes of pods that moved.
+fn said_of_moved<'a>(
+    difference: &'a Difference,
+    place: &Place,
+    from: &Text,
+    to: &Text,
+    pod: &Key,
+) -> Vec<(&'a FlowChange, &'a SourceClass)> {
+    let is_it = |class: &&SourceClass| {
+        (&class.node, class.moved_from.as_ref(), class.origin) == (to, Some(from), Origin::Pod)
+            && class.pods.contains(pod)
+    };
+    let is_target = |flow: &&FlowChange| {
+        let target = &flow.target;
+        (target.kind, target.port, target.protocol, target.ip)
+            == (place.kind, place.port, place.protocol, Some(place.ip))
+    };
+    let flows = difference.flows.iter().filter(is_target);
+    flows.flat_map(|flow| flow.sources.classes.iter().filter(is_it).map(move |class| (flow, class))).collect()
+}
+
+/// Whether a Service at the address is another than before, has other endpoints, or has some on these nodes and policy Local.
+fn is_concerned(states: [&ClusterState; 2], nodes: [&Text; 2], ip: IpAddr) -> bool {
+    let [before, after] = states;
+    let is_at = |service: &Service| {
+        let outside = service.external_ips.iter().copied();
+        let ingress = service.ingress.iter().filter_map(|ingress| ingress.ip);
+        service.cluster_ip.ips().iter().copied().chain(outside).chain(ingress).any(|known| known == ip)
+    };
+    let local = |state: &ClusterState, service: &Service| {
+        let mut endpoints = state.slices_of(service.key()).flat_map(|slice| &slice.endpoints);
+        [service.internal_policy, service.external_policy].contains(&TrafficPolicy::Local)
+            && endpoints.any(|endpoint| endpoint.node.as_ref().is_some_and(|node| nodes.contains(&node)))
+    };
+    states.into_iter().any(|state| {
+        state.services().values().filter(|service| is_at(service)).any(|service| {
+            let key = service.key();
+            before.services().get(key) != after.services().get(key)
+                || !before.slices_of(key).eq(after.slices_of(key))
+                || local(state, service)
+        })
+    })
 }
 
 /// The lines that come and go are counted as those of all rules, made anew.
@@ -394,7 +602,11 @@ fn brute_force_finds_the_same() {
     println!("{seen:?}");
     if clusters >= CLUSTERS {
         assert!(
-            seen.changed * 50 > seen.asked && seen.grades.len() == 4,
+            seen.changed * 50 > seen.asked
+                && seen.grades.len() == 4
+                && seen.health * 1_000 > seen.changed
+                && seen.moved > 50
+                && seen.ends.len() == 5,
             "changes must meet everything: {seen:?}"
         );
     }

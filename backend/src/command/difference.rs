@@ -113,12 +113,14 @@ impl Page {
         if connections.is_empty() {
             return;
         }
-        self.heading("Open connections that would not go on as they are");
+        self.heading("Connections that would not go on as they are");
         for broken in connections {
             let end = match broken.end {
                 End::Reset => "reset",
                 End::TimeOut => "time out",
                 End::Moved => "move",
+                End::Unknown => "unknown",
+                End::Unpinned => "unpinned",
             };
             let endpoint = match (&broken.pod, broken.endpoint) {
                 (Some(pod), Some(at)) => format!("to pod {pod} ({at})"),

@@ -208,11 +208,12 @@ fn words(shares: &[Share], shown: Shown) -> String {
         }
     }
     for (verdict, sum) in others {
-        let word = verdict_word(verdict);
+        let health = shares.iter().filter(|share| share.verdict == verdict).find_map(|share| share.health);
+        let word = health.map_or_else(|| verdict_word(verdict).to_owned(), health_words);
         let sum = sum.map(|sum| fraction_text([sum.numerator(), sum.denominator()]));
         parts.push(match sum.filter(|sum| sum != "all") {
             Some(sum) => format!("{sum} {word}"),
-            None => word.to_owned(),
+            None => word,
         });
     }
     if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
@@ -225,6 +226,16 @@ fn source_seen(delivered: &[&Share]) -> Option<String> {
         some if some == delivered.len() => "masqueraded".to_owned(),
         some => format!("masqueraded for {some}"),
     })
+}
+
+/// What kube-proxy answers a balancer that asks for the node's endpoints.
+fn health_words(endpoints: u32) -> String {
+    match endpoints {
+        0 => "answers 503".to_owned(),
+        _ => {
+            format!("answers 200, {}", words::count(endpoints as usize, "local endpoint", "local endpoints"))
+        }
+    }
 }
 
 fn verdict_word(verdict: Verdict) -> &'static str {

@@ -163,7 +163,7 @@ impl ClusterState {
     }
 
     /// [`ClusterState::pods_of_node`] of every node that pods name, whether the node is known or not.
-    pub fn pods_of_nodes(&self) -> impl Iterator<Item = (&Text, &Arc<PodsOfNode>)> {
+    pub fn pods_of_nodes(&self) -> impl Iterator<Item = (&Text, &Arc<PodsOfNode>)> + Clone {
         self.pods_by_node.iter()
     }
 

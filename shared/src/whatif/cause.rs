@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::difference::{FlowChange, Share, SourceClass, TargetKind};
-use crate::model::{ClusterState, IpFamily, IpMode, Key, Node, Protocol, ProxyMode, Service};
+use crate::model::{ClusterState, IpFamily, IpMode, Key, Node, Protocol, ProxyMode, Service, Text};
 use crate::proxy::node::{NodeContext, NodePorts};
 use crate::trace::{Origin, Verdict};
 
@@ -33,11 +33,12 @@ impl<'a> Facts<'a> {
     fn of(flow: &'a FlowChange, states: [&'a ClusterState; 2]) -> Option<Facts<'a>> {
         let class = flow.sources.classes.first()?;
         let family = flow.target.family;
-        let context = |state: &ClusterState| {
-            let node: &Arc<Node> = state.node(&class.node)?;
-            Some(NodeContext::new(state, node, family, state.proxy_settings(&class.node).mode))
+        let context = |state: &ClusterState, name: &Text| {
+            let node: &Arc<Node> = state.node(name)?;
+            Some(NodeContext::new(state, node, family, state.proxy_settings(name).mode))
         };
-        let contexts = [context(states[0])?, context(states[1])?];
+        let earlier = class.moved_from.as_ref().unwrap_or(&class.node);
+        let contexts = [context(states[0], earlier)?, context(states[1], &class.node)?];
         let service = |state: &'a ClusterState| state.services().get(flow.target.service.as_ref()?);
         let own = contexts[1].node.primary_ip(family);
         Some(Facts {
@@ -52,6 +53,12 @@ impl<'a> Facts<'a> {
 
     fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();
+        if let Some(earlier) = &self.class.moved_from {
+            let class = self.class;
+            causes.extend(class.pods.first().map(|pod| {
+                format!("Pod {pod} is on node {} instead of {earlier}, with that node's rules", class.node)
+            }));
+        }
         causes.extend(self.objects());
         let aspects: [fn(&Facts<'a>) -> Option<String>; 13] = [
             Facts::localhost,
@@ -113,7 +120,7 @@ impl<'a> Facts<'a> {
 
     fn slices(&self, key: &Key) -> Option<String> {
         let [old, new] = self.states;
-        if let [pod] = &self.class.pods[..] {
+        if let ([pod], None) = (&self.class.pods[..], &self.class.moved_from) {
             let ips = |state: &ClusterState| state.pods().get(pod).map(|pod| pod.ips.clone());
             if ips(old) != ips(new) {
                 return Some(format!("Pod {pod} has another address, by which rules know it"));
@@ -127,7 +134,8 @@ impl<'a> Facts<'a> {
             return Some(format!("Service {key} has other endpoints"));
         }
         let [a, b] = &self.contexts;
-        (a.node.zone() != b.node.zone()).then(|| {
+        let stays = self.class.moved_from.is_none();
+        (stays && a.node.zone() != b.node.zone()).then(|| {
             format!("node {} is in another zone, for which hints mean other endpoints", self.class.node)
         })
     }
@@ -139,6 +147,11 @@ impl<'a> Facts<'a> {
             verdicts.dedup();
             verdicts
         });
+        before != after
+    }
+
+    fn healths_differ(&self) -> bool {
+        let [before, after] = self.shares().map(|shares| shares.iter().map(|share| share.health).max());
         before != after
     }
 
@@ -164,8 +177,9 @@ impl<'a> Facts<'a> {
 
     fn node_port_addresses(&self) -> Option<String> {
         let [before, after] = &self.contexts;
-        let is_port = matches!(self.flow.target.kind, TargetKind::NodePort | TargetKind::LocalhostNodePort);
-        if !is_port || self.flow.target.kind == TargetKind::LocalhostNodePort {
+        // kube-proxy listens at health-check node ports on the same addresses.
+        let is_health = self.flow.target.kind == TargetKind::HealthCheck && self.healths_differ();
+        if self.flow.target.kind != TargetKind::NodePort && !is_health {
             return None;
         }
         let on = |context: &NodeContext| {
@@ -173,6 +187,9 @@ impl<'a> Facts<'a> {
             let all = context.mode == ProxyMode::Userspace || context.node_ports == NodePorts::All;
             all || matches!(&context.node_ports, NodePorts::On(ips) if self.ip.is_some_and(|ip| ips.contains(&ip)))
         };
+        if on(before) == on(after) && is_health {
+            return None;
+        }
         if on(before) == on(after) {
             return self.refused_everywhere([on(before), on(after)]);
         }
@@ -227,7 +244,9 @@ impl<'a> Facts<'a> {
     }
 
     fn health_check(&self) -> Option<String> {
-        let is_it = self.flow.target.kind == TargetKind::HealthCheck && self.verdicts_differ();
+        let differs =
+            self.verdicts_differ() || (self.healths_differ() && self.is_between(ProxyMode::Userspace));
+        let is_it = self.flow.target.kind == TargetKind::HealthCheck && differs;
         let [before, after] = self.modes();
         (is_it && before != after).then(|| {
             let of_mode = |mode: ProxyMode| match mode {

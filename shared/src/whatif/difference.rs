@@ -14,7 +14,7 @@ use crate::trace::{Origin, Verdict};
 pub struct Difference {
     /// By Service, destination and group of sources; the gravest first.
     pub flows: Vec<FlowChange>,
-    /// Connections that are open now and would not outlive the change.
+    /// Connections that are open now and would not outlive the change, and clients whom affinity would not keep.
     pub connections: Vec<BrokenConnections>,
     /// By node, mode and family.
     pub rules: Vec<RulesChange>,
@@ -79,6 +79,10 @@ pub struct SourceClass {
     /// it is one of `nets`, or if none has it and `nets` is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<IpNet>,
+    /// The node on which the pods of the class were before: `node` is the one on which they are now. Pods that move are in no
+    /// other class: neither among "all others" of a node nor in a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<Text>,
     /// Some of the sources are endpoints of the target: where one of them is sent to itself, its source becomes an address of
     /// the node, whatever [`Share::masquerade`] says.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -98,7 +102,7 @@ impl SourceClass {
         }
     }
 
-    /// Whether a pod of the class's node is one of the class.
+    /// Whether a pod of the class's node, which was there before, too, is one of the class.
     pub fn has_pod(&self, pod: &Key, ip: IpAddr) -> bool {
         match self.pods.is_empty() {
             true => !self.except_pods.contains(pod) && self.has_address(ip),
@@ -136,6 +140,7 @@ pub enum TargetKind {
     NodePort,
     /// `127.0.0.1:NODEPORT`.
     LocalhostNodePort,
+    /// Where kube-proxy tells balancers whether the node has endpoints of the Service. Its answer is a part of the outcome.
     HealthCheck,
     /// A port of a cluster IP that no Service has.
     UnusedPort,
@@ -158,10 +163,14 @@ pub struct Share {
     /// State outside the rules on which it depends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
+    /// At a health-check node port, how many ready endpoints of the Service kube-proxy finds on the node: it answers 200 and
+    /// that number (`X-Load-Balancing-Endpoint-Weight`), or 503 if there is none. `None`: it does not listen there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<u32>,
     pub reason: String,
 }
 
-/// Open connections to an endpoint that would end.
+/// Open connections to an endpoint that would not go on as they are, or clients whom affinity keeps there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BrokenConnections {
     pub target: Target,
@@ -179,12 +188,16 @@ pub struct BrokenConnections {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
-    /// The peer is told (RST).
+    /// The peer is told (RST; of UDP, ICMP port unreachable for the next packet).
     Reset,
     /// Nobody answers any longer; the client has to find out.
     TimeOut,
     /// The next packet goes to another endpoint (UDP).
     Moved,
+    /// Whether it ends, or how, is not documented or depends on the release: the reason says what is known.
+    Unknown,
+    /// Nothing that is open ends: the next connection of clients whom affinity keeps at an endpoint goes to another.
+    Unpinned,
 }
 
 /// Rules of a node that come and go.

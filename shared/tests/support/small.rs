@@ -360,6 +360,11 @@ impl Maker {
                 }
                 return "a pod goes".to_owned();
             }
+            9 if !pods.is_empty() && self.nodes > 1 && self.random.once_in(2) => {
+                let pod = self.pick(&pods).clone();
+                self.move_pod(state, &pod);
+                return "a pod moves".to_owned();
+            }
             9 if !pods.is_empty() => {
                 let mut pod = Pod::clone(self.pick(&pods).as_ref());
                 pod.ips[0] = v4(format!("10.244.1.{}", 100 + self.random.below(3)));
@@ -373,6 +378,36 @@ impl Maker {
         };
         let _ = state.apply(&Change::Upsert(object));
         what.to_owned()
+    }
+
+    /// To another node, with another address; most slices know.
+    fn move_pod(&mut self, state: &mut ClusterState, pod: &Pod) {
+        let other = |nth: &usize| Some(Self::node_name(*nth)) != pod.node;
+        let others: Vec<usize> = (0..self.nodes).filter(other).collect();
+        let on = *self.pick(&others);
+        let mut moved = Pod { node: Some(Self::node_name(on)), ..pod.clone() };
+        let nth = 150 + self.random.below(3);
+        for ip in moved.ips.iter_mut().filter(|_| !pod.host_network) {
+            *ip = match IpFamily::of(*ip) {
+                IpFamily::IPv4 => v4(format!("10.244.{on}.{nth}")),
+                IpFamily::IPv6 => v4(format!("fd00:10:244:{on}::{nth:x}")),
+            };
+        }
+        let slices: Vec<EndpointSlice> = state.slices().values().map(|slice| (**slice).clone()).collect();
+        for mut slice in slices.into_iter().filter(|_| !pod.host_network) {
+            if self.random.once_in(4) {
+                continue;
+            }
+            for endpoint in &mut slice.endpoints {
+                let EndpointAddress::Ip(known) = &endpoint.addresses[0] else { continue };
+                if let Some(nth) = pod.ips.iter().position(|ip| ip == known) {
+                    endpoint.addresses = vec![EndpointAddress::Ip(moved.ips[nth])];
+                    endpoint.node.clone_from(&moved.node);
+                }
+            }
+            let _ = state.apply(&Change::Upsert(Object::EndpointSlice(Arc::new(slice))));
+        }
+        let _ = state.apply(&Change::Upsert(Object::Pod(Arc::new(moved))));
     }
 
     fn change_slice(&mut self, slice: &mut EndpointSlice, pods: &[Arc<Pod>]) {

@@ -28,6 +28,8 @@ fn connections(broken: &[BrokenConnections]) -> AnyView {
             End::Reset => (Mark::Bad, "reset"),
             End::TimeOut => (Mark::Bad, "time out"),
             End::Moved => (Mark::Warn, "move to another endpoint"),
+            End::Unknown => (Mark::Warn, "not known"),
+            End::Unpinned => (Mark::Warn, "affinity lets go"),
         };
         let (to, address) = place_of(&one.target);
         let pod = one.pod.as_ref().map(|pod| pod.name.to_string());
@@ -46,7 +48,7 @@ fn connections(broken: &[BrokenConnections]) -> AnyView {
     let lines = broken.iter().take(LISTED).map(line).collect_view();
     view! {
         <section data-testid="whatif-connections">
-            <h3>{words::count(broken.len(), "kind of open connection ends", "kinds of open connections end")}</h3>
+            <h3>{words::count(broken.len(), "kind of connection ends or moves", "kinds of connections end or move")}</h3>
             <ul class="plain">{lines}{rest(broken.len())}</ul>
         </section>
     }

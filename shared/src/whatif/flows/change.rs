@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{IpFamily, Key, Protocol, Text};
 use crate::predict::Predictor;
-use crate::trace::{Fraction, Outcome, Trace, Verdict};
+use crate::trace::{Fraction, Origin, Outcome, Packet, Trace, Verdict};
 use crate::whatif::difference::{Target, TargetKind};
 
 /// Something that Services claim, whichever node is asked.
@@ -23,6 +23,12 @@ impl Destination {
         let Destination { kind, port, protocol, family, .. } = *self;
         let (service, port_name) = (Some(claim.service.clone()), claim.port_name.clone());
         Target { service, port_name, kind, ip, port, protocol, family }
+    }
+
+    /// To one of its addresses.
+    pub fn packet(&self, ip: IpAddr, origin: Origin, source: IpAddr) -> Packet {
+        let Destination { port, protocol, .. } = *self;
+        Packet { source, destination: ip, port, protocol, origin }
     }
 }
 
@@ -43,6 +49,8 @@ pub(super) struct Chance {
     pub affinity: Option<u32>,
     pub scheduler: Option<Text>,
     pub in_turn: bool,
+    /// Where kube-proxy answers itself ([`super::health`]): how many ready endpoints the node has.
+    pub health: Option<u32>,
     pub fraction: [u64; 2],
 }
 
@@ -60,6 +68,7 @@ pub(super) fn chances(predictor: &Predictor, trace: &Trace) -> Chances {
             affinity: outcome.conditions.affinity,
             scheduler,
             in_turn: outcome.conditions.in_turn,
+            health: None,
             fraction: [0, 1],
         };
         (chance, outcome.probability)

@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::change::{Change, Destination, chances};
+use super::change::{Chances, Change, Destination, chances};
 use super::places::{Place, PodHere, Pods};
 use super::sources::Partition;
 use super::world::World;
 use crate::model::{IpFamily, Key, ProxyMode};
 use crate::predict::Predictor;
-use crate::trace::{Origin, Packet, Trace};
+use crate::trace::{Origin, Packet, Trace, Verdict};
 use crate::whatif::difference::{SourceClass, TargetKind};
 
 /// How many pods of a cell are counted, when the largest is looked for.
@@ -55,11 +55,22 @@ pub(super) struct Changed {
 
 pub(super) type Changes = Vec<Changed>;
 
+/// What can happen to a packet.
+pub(super) fn ask(predictor: &Predictor, packet: Packet, trace: &mut Trace) -> Chances {
+    predictor.program.trace_into(&predictor.host, &predictor.as_sent(packet), trace);
+    chances(predictor, trace)
+}
+
 impl Pair {
-    pub fn new(before: Predictor, after: Predictor, place: &Place<'_>) -> Pair {
+    pub fn new(before: Predictor, after: Predictor, family: IpFamily) -> Pair {
         let nets = before.program.source_nets().into_iter().chain(after.program.source_nets());
-        let partition = Partition::new(place.family, nets);
+        let partition = Partition::new(family, nets);
         Pair { before, after, partition }
+    }
+
+    /// The cells of a source's addresses: rules can't tell it from others in the same.
+    pub fn cells(&self, addresses: [IpAddr; 2]) -> [usize; 2] {
+        addresses.map(|ip| self.partition.cell_of(ip))
     }
 
     fn is_ipvs(&self) -> bool {
@@ -73,6 +84,8 @@ pub(super) struct Look<'a, 'b> {
     pub place: &'b Place<'a>,
     pub to: &'b Destination,
     pub ip: IpAddr,
+    /// What kube-proxy answers there, before and after ([`super::health`]).
+    pub health: [Option<u32>; 2],
     pub pods: &'b Pods<'a>,
     /// Both clusters.
     pub worlds: &'b [World<'a>; 2],
@@ -101,20 +114,23 @@ impl<'a> Look<'a, '_> {
             .collect()
     }
 
-    /// The packet of a source of the class, before or after.
-    pub fn packet(&self, origin: Origin, source: IpAddr) -> Packet {
-        let Destination { port, protocol, .. } = *self.to;
-        Packet { source, destination: self.ip, port, protocol, origin }
-    }
-
     fn change(&self, source: &Source, trace: &mut Trace) -> Change {
         let origin = source.member.origin();
-        let mut ask = |predictor: &Predictor, from: IpAddr| {
-            let packet = predictor.as_sent(self.packet(origin, from));
-            predictor.program.trace_into(&predictor.host, &packet, trace);
-            chances(predictor, trace)
+        let mut answer = |predictor: &Predictor, from: IpAddr, health: Option<u32>| {
+            let mut chances = ask(predictor, self.to.packet(self.ip, origin, from), trace);
+            for chance in chances
+                .iter_mut()
+                .filter(|chance| matches!(chance.verdict, Verdict::Accept | Verdict::NoMatch))
+            {
+                chance.health = health;
+            }
+            chances
         };
-        Change { before: ask(&self.pair.before, source.before), after: ask(&self.pair.after, source.after) }
+        let [old, new] = self.health;
+        Change {
+            before: answer(&self.pair.before, source.before, old),
+            after: answer(&self.pair.after, source.after, new),
+        }
     }
 
     fn sources(&self) -> Vec<Source> {
@@ -268,6 +284,7 @@ impl<'a> Look<'a, '_> {
             except_pods: Vec::new(),
             nets: Vec::new(),
             except: Vec::new(),
+            moved_from: None,
             hairpin: members.iter().any(|source| source.hairpin),
             example: example.after,
         })

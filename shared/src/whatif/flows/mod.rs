@@ -4,12 +4,16 @@
 //! through the rules of both clusters. What cannot differ is not looked at: a destination whose Services, and those that
 //! share an address, a port number or an endpoint with them, have the same ports and endpoints, on a node that is the same.
 //!
+//! A pod that is on another node than before is a source of its own: see [`movers`].
+//!
 //! Sources that are not asked: addresses that only one of the clusters has (a pod that is new or gone), and what the kernel
 //! itself drops, such as packets from outside with an address of the node.
 
 mod change;
 mod connections;
 mod evaluate;
+mod health;
+mod movers;
 mod places;
 mod rules;
 mod sources;
@@ -23,6 +27,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use change::{Change, Claim, Destination};
 use evaluate::{Changed, Changes, Look, Pair};
+use health::Counts;
 use places::{Place, Pods, places};
 use rustc_hash::FxHashMap;
 use world::{Closure, World};
@@ -59,21 +64,37 @@ impl<'a> Survey<'a> {
 
     /// The flows that differ.
     pub fn flows(&mut self) -> Vec<FlowChange> {
-        let mut services = self.touched.clone();
+        let routes = movers::routes(&self.worlds, &self.pods);
+        let mut of_routes = movers::local_services(&self.worlds, &routes);
+        let mut known = of_routes.is_subset(&self.touched);
+        of_routes.extend(self.touched.iter().cloned());
+        let mut services = of_routes.clone();
         if self.places.iter().any(|place| place.differs) {
             let all = self.worlds.iter().flat_map(|world| world.state.services().keys());
             services = all.cloned().collect();
+            known = false;
+        }
+        if !known {
             let ends = self.worlds.iter().flat_map(|world| touched::endpoints(world, &services)).collect();
             world::share(&mut self.worlds, &ends);
         }
-        let mut compare = Compare { worlds: &self.worlds, pods: &self.pods, closures: RefCell::default() };
+        let mut compare = Compare {
+            worlds: &self.worlds,
+            pods: &self.pods,
+            closures: RefCell::default(),
+            counts: RefCell::default(),
+        };
         let mut groups = Groups::default();
         for (service, destinations) in compare.destinations(&services) {
             compare.closures = RefCell::default();
+            compare.counts = RefCell::default();
             for place in &self.places {
                 if place.differs || self.touched.contains(&service) {
                     compare.service(place, &destinations, &mut groups);
                 }
+            }
+            if of_routes.contains(&service) {
+                routes.iter().for_each(|route| compare.of_route(route, &destinations, &mut groups));
             }
         }
         groups.into_flows(&words::Names::of(&self.places, self.worlds[1].state))
@@ -91,6 +112,8 @@ struct Compare<'a, 'b> {
     pods: &'b Pods<'a>,
     /// Those of the Service that is looked at: the same on all nodes.
     closures: RefCell<FxHashMap<(Destination, IpAddr, bool), [Closure<'a>; 2]>>,
+    /// Of its health-check node ports.
+    counts: RefCell<FxHashMap<Destination, [Counts; 2]>>,
 }
 
 /// What has been made ready on one node: the same Services' rules serve several destinations.
@@ -124,7 +147,8 @@ impl<'a> Compare<'a, '_> {
         for (to, claim) in destinations.iter().filter(|(to, _)| to.family == place.family) {
             let mut by_address: Vec<(IpAddr, usize, Changes)> = Vec::new();
             for ip in place.addresses_of(to) {
-                let nth = self.ready(place, to, ip, &mut ready);
+                let health = self.health(place, to, ip);
+                let nth = self.ready(place, (to, ip), health, &mut ready);
                 let changes = self.changes(place, to, ip, &ready[nth]);
                 by_address.push((ip, nth, changes));
             }
@@ -136,33 +160,53 @@ impl<'a> Compare<'a, '_> {
             for (ip, nth, changes) in by_address {
                 let target = to.target(to.ip.or((!alike).then_some(ip)), claim);
                 let Some(pair) = &ready[nth].pair else { continue };
-                let look = self.look(place, to, ip, pair);
                 for changed in changes {
-                    groups.add(&target, changed, &look, self.worlds);
+                    groups.add(&target, changed, (pair, to, ip), self.worlds);
                 }
             }
         }
     }
 
     /// The rules for a destination at an address, unless they are at hand.
-    fn ready(&self, place: &Place<'a>, to: &Destination, ip: IpAddr, ready: &mut Vec<Ready<'a>>) -> usize {
+    fn ready(
+        &self,
+        place: &Place<'a>,
+        (to, ip): (&Destination, IpAddr),
+        health: [Option<u32>; 2],
+        ready: &mut Vec<Ready<'a>>,
+    ) -> usize {
         let userspace = place.is_userspace();
         let closures = self.closures(to, ip, userspace);
         let [before, after] = &closures;
+        let healthy = health[0] == health[1];
         let known = ready.iter().position(|ready: &Ready<'_>| {
-            ready.closures[0].is_same(before) && ready.closures[1].is_same(after)
+            ready.closures[0].is_same(before)
+                && ready.closures[1].is_same(after)
+                && (healthy || ready.pair.is_some())
         });
         if let Some(nth) = known {
             return nth;
         }
-        let same = !place.differs && !userspace && before.ports == after.ports;
+        let same = !place.differs && !userspace && before.ports == after.ports && healthy;
         let pair = (!same).then(|| {
             let old = self.worlds[0].predictor(before, &place.before);
             let new = self.worlds[1].predictor(after, &place.after);
-            Pair::new(old, new, place)
+            Pair::new(old, new, place.family)
         });
         ready.push(Ready { closures, pair });
         ready.len() - 1
+    }
+
+    /// What kube-proxy answers there, if it does, before and after.
+    fn health(&self, place: &Place<'_>, to: &Destination, ip: IpAddr) -> [Option<u32>; 2] {
+        if to.kind != TargetKind::HealthCheck {
+            return [None, None];
+        }
+        let mut known = self.counts.borrow_mut();
+        let counts = known
+            .entry(to.clone())
+            .or_insert_with(|| [0, 1].map(|nth: usize| Counts::of(&self.worlds[nth], to.port, to.family)));
+        [counts[0].answer(&place.before, ip), counts[1].answer(&place.after, ip)]
     }
 
     fn closures(&self, to: &Destination, ip: IpAddr, userspace: bool) -> [Closure<'a>; 2] {
@@ -180,7 +224,8 @@ impl<'a> Compare<'a, '_> {
         ip: IpAddr,
         pair: &'c Pair,
     ) -> Look<'a, 'c> {
-        Look { pair, place, to, ip, pods: self.pods, worlds: self.worlds }
+        let health = self.health(place, to, ip);
+        Look { pair, place, to, ip, health, pods: self.pods, worlds: self.worlds }
     }
 
     fn changes(&self, place: &Place<'a>, to: &Destination, ip: IpAddr, ready: &Ready<'a>) -> Changes {
@@ -262,18 +307,24 @@ struct Group {
 }
 
 impl Groups {
-    fn add(&mut self, target: &Target, changed: Changed, look: &Look<'_, '_>, worlds: &[World<'_>; 2]) {
+    fn add(
+        &mut self,
+        target: &Target,
+        changed: Changed,
+        (pair, to, ip): (&Pair, &Destination, IpAddr),
+        worlds: &[World<'_>; 2],
+    ) {
         let Changed { change, classes, example: (origin, [old, new]) } = changed;
         let group =
             self.found.entry(target.clone()).or_default().entry(change).or_insert_with_key(|change| {
                 let shares = |predictor: &Predictor, world: &World<'_>, source, chances| {
-                    let packet = look.packet(origin, source);
-                    shares(chances, &predictor.answer(world.state, &packet).outcomes)
+                    let packet = to.packet(ip, origin, source);
+                    shares(target.kind, chances, &predictor.answer(world.state, &packet).outcomes)
                 };
                 Group {
                     sources: Sources { words: String::new(), classes: Vec::new() },
-                    before: shares(&look.pair.before, &worlds[0], old, &change.before),
-                    after: shares(&look.pair.after, &worlds[1], new, &change.after),
+                    before: shares(&pair.before, &worlds[0], old, &change.before),
+                    after: shares(&pair.after, &worlds[1], new, &change.after),
                 }
             });
         group.sources.classes.extend(classes);
@@ -305,7 +356,7 @@ impl Groups {
 }
 
 /// With the words of the outcomes that they stand for.
-fn shares(chances: &[change::Chance], outcomes: &[OutcomeView]) -> Vec<Share> {
+fn shares(kind: TargetKind, chances: &[change::Chance], outcomes: &[OutcomeView]) -> Vec<Share> {
     let share = |chance: &change::Chance| {
         let is_it = |outcome: &&OutcomeView| {
             outcome.verdict == chance.verdict
@@ -319,7 +370,8 @@ fn shares(chances: &[change::Chance], outcomes: &[OutcomeView]) -> Vec<Share> {
             pod: outcome.and_then(|outcome| outcome.pod.clone()),
             masquerade: chance.masquerade,
             condition: outcome.and_then(|outcome| outcome.condition.clone()),
-            reason: outcome.map(|outcome| outcome.reason.clone()).unwrap_or_default(),
+            health: chance.health,
+            reason: words::reason(kind, chance, outcome.map(|outcome| &*outcome.reason).unwrap_or_default()),
         }
     };
     chances.iter().map(share).collect()

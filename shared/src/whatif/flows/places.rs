@@ -42,6 +42,8 @@ pub(super) struct PodHere<'a> {
 /// Pods of both clusters, by address.
 pub(super) struct Pods<'a> {
     states: [&'a ClusterState; 2],
+    /// Those that are on another node than before, with a network of their own: before and after.
+    pub moved: Vec<[&'a Arc<Pod>; 2]>,
     /// Lowest and highest addresses of a node's pods in one of the clusters, by family.
     spans: [Vec<([IpAddr; 2], &'a PodsOfNode)>; 2],
 }
@@ -75,13 +77,23 @@ pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &Pods<'a>)
 
 impl<'a> Pods<'a> {
     pub fn of(before: &'a ClusterState, after: &'a ClusterState) -> Pods<'a> {
-        let gone = before
-            .pods_of_nodes()
-            .filter(|(node, old)| after.pods_of_node(node).is_none_or(|new| !Arc::ptr_eq(old, new)));
-        let all: Vec<&PodsOfNode> = after.pods_of_nodes().chain(gone).map(|(_, pods)| &**pods).collect();
+        let is_other = |node: &Text, old: &Arc<PodsOfNode>| {
+            after.pods_of_node(node).is_none_or(|new| !Arc::ptr_eq(old, new))
+        };
+        let others = before.pods_of_nodes().filter(|(node, old)| is_other(node, old));
+        let mut moved: Vec<[&Arc<Pod>; 2]> = Vec::new();
+        for (_, pods) in others.clone() {
+            let pair = |key: &Key| Some([before.pods().get(key)?, after.pods().get(key)?]);
+            let has_moved = |[old, new]: &[&Arc<Pod>; 2]| {
+                new.node.is_some() && old.node != new.node && !old.host_network && !new.host_network
+            };
+            moved.extend(pods.keys().filter_map(pair).filter(has_moved));
+        }
+        moved.sort_unstable_by_key(|[old, _]| old.key());
+        let all: Vec<&PodsOfNode> = after.pods_of_nodes().chain(others).map(|(_, pods)| &**pods).collect();
         let spans = IpFamily::BOTH
             .map(|family| all.iter().filter_map(|pods| Some((pods.span(family)?, *pods))).collect());
-        Pods { states: [before, after], spans }
+        Pods { states: [before, after], moved, spans }
     }
 
     /// If a pod has the address, in one of the clusters: the last of the addresses from there on that pods have, without a gap.

@@ -46,7 +46,10 @@ impl Names {
                 if class.pods.is_empty() {
                     alike.entry(which(class)).or_default().insert(class.node.clone());
                 } else {
-                    pods.extend(class.pods.iter().map(ToString::to_string));
+                    pods.extend(class.pods.iter().map(|pod| match &class.moved_from {
+                        Some(node) => format!("{pod} (moved from {node} to {})", class.node),
+                        None => pod.to_string(),
+                    }));
                 }
             }
             for (which, nodes) in alike {
@@ -116,13 +119,8 @@ pub(super) fn list(names: impl IntoIterator<Item = String>) -> String {
 }
 
 /// The share of the connections that are answered.
-fn success(chances: &[Chance], target: &Target) -> Option<Fraction> {
-    // On an address of the node, its own processes may answer what no rule takes.
-    let answered = |chance: &&Chance| match chance.verdict {
-        Verdict::Deliver | Verdict::Accept => true,
-        Verdict::NoMatch => target.kind == TargetKind::HealthCheck,
-        Verdict::Drop | Verdict::Reject | Verdict::Unknown => false,
-    };
+fn success(chances: &[Chance]) -> Option<Fraction> {
+    let answered = |chance: &&Chance| matches!(chance.verdict, Verdict::Deliver | Verdict::Accept);
     chances.iter().filter(answered).try_fold(Fraction::ZERO, |sum, chance| {
         let [part, whole] = chance.fraction;
         sum.plus(Fraction::new(part, whole)?)
@@ -130,8 +128,10 @@ fn success(chances: &[Chance], target: &Target) -> Option<Fraction> {
 }
 
 pub(super) fn grade(change: &Change, target: &Target) -> Grade {
-    let (Some(before), Some(after)) = (success(&change.before, target), success(&change.after, target))
-    else {
+    if target.kind == TargetKind::HealthCheck {
+        return health_grade(change);
+    }
+    let (Some(before), Some(after)) = (success(&change.before), success(&change.after)) else {
         return Grade::Moved;
     };
     match before.cmp(&after) {
@@ -142,8 +142,45 @@ pub(super) fn grade(change: &Change, target: &Target) -> Grade {
     }
 }
 
+/// What the answer is to a balancer. One that hears 503 takes the node out and uses the others, so this is no loss yet: what it
+/// still sends to the node is graded at the Service's own addresses. Where nobody answers any longer, the check itself is lost.
+/// Another number is another weight.
+fn health_grade(change: &Change) -> Grade {
+    let answer = |chances: &[Chance]| chances.first().and_then(|chance| chance.health);
+    match (answer(&change.before), answer(&change.after)) {
+        (Some(1..), None) => Grade::Lost,
+        (Some(1..), Some(0)) => Grade::Degraded,
+        (None | Some(0), Some(1..)) => Grade::Gained,
+        _ => Grade::Moved,
+    }
+}
+
+/// The reason of an outcome, with what kube-proxy answers at a health-check node port.
+pub(super) fn reason(kind: TargetKind, chance: &Chance, reason: &str) -> String {
+    if kind != TargetKind::HealthCheck || !matches!(chance.verdict, Verdict::Accept | Verdict::NoMatch) {
+        return reason.to_owned();
+    }
+    match chance.health {
+        Some(_) => format!("kube-proxy answers {}: {reason}", answer(chance.health)),
+        None => format!("kube-proxy does not listen here: {reason}"),
+    }
+}
+
+/// `200 (2 local endpoints)`.
+fn answer(health: Option<u32>) -> String {
+    match health {
+        Some(0) => "503 (no local endpoint)".to_owned(),
+        Some(1) => "200 (1 local endpoint)".to_owned(),
+        Some(count) => format!("200 ({count} local endpoints)"),
+        None => "not answered".to_owned(),
+    }
+}
+
 /// `3 endpoints → 1`.
 pub(super) fn summary(change: &Change, before: &[Share], after: &[Share]) -> String {
+    if let Some(summary) = health(change) {
+        return summary;
+    }
     let (old, new) = (side(&change.before), side(&change.after));
     if old != new {
         return format!("{old} → {new}");
@@ -172,6 +209,17 @@ pub(super) fn summary(change: &Change, before: &[Share], after: &[Share]) -> Str
         }
         _ => conditions(change),
     }
+}
+
+/// `health check: 200 (2 local endpoints) → 503 (no local endpoint)`.
+fn health(change: &Change) -> Option<String> {
+    let of = |chances: &[Chance]| chances.first().and_then(|chance| chance.health);
+    let side = |chances: &[Chance]| match chances.first() {
+        Some(chance) if matches!(chance.verdict, Verdict::Drop | Verdict::Reject) => side(chances),
+        _ => answer(of(chances)),
+    };
+    let (before, after) = (&change.before, &change.after);
+    (of(before) != of(after)).then(|| format!("health check: {} → {}", side(before), side(after)))
 }
 
 fn conditions(change: &Change) -> String {
