@@ -15,7 +15,7 @@ use crate::controllers::{endpointslices, mirroring};
 use crate::delta::Object;
 use crate::manifest::{check_types, decode_as, encode, kind_of};
 use crate::model::{Cause, EndpointSlice, Key, Keyed, Kind, MANAGED_BY_LABEL, Meta, PodPhase, Service};
-use crate::whatif::edit::{ObjectName, kind_word};
+use crate::whatif::edit::{ObjectName, kind_word, with_namespace};
 
 /// Annotation in which `kubectl apply` notes the manifest.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -43,18 +43,10 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
 /// an object that is there stay.
 pub(super) fn apply(world: &mut World<'_>, manifest: &Value) -> Outcome {
     let Some(kind) = kind_of(manifest) else { return Err(not_kept(manifest)) };
-    let mut value = manifest.clone();
-    if !value["metadata"].is_object() {
+    if !manifest["metadata"].is_object() {
         return Err("metadata: Required value".to_owned());
     }
-    if !matches!(kind, Kind::Namespace | Kind::Node) {
-        // What kubectl does with a manifest that names none.
-        match &value["metadata"]["namespace"] {
-            Value::Null => value["metadata"]["namespace"] = "default".into(),
-            Value::String(text) if text.is_empty() => value["metadata"]["namespace"] = "default".into(),
-            _ => {}
-        }
-    }
+    let mut value = with_namespace(manifest);
     let name = decode_as(kind, value.clone()).object_ref.key;
     check_shape(kind, &value)?;
     check_name(kind, &value)?;
