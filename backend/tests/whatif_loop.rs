@@ -239,7 +239,13 @@ async fn workloads_and_pods() {
                 json!({"op": "scale", "workload": "Deployment/shop/cart", "replicas": 6}),
             ],
         ),
-        ("a pod of a workload is deleted", vec![json!({"op": "delete", "object": "Pod/POD:shop/web"})]),
+        (
+            "a pod of a workload is deleted, and can't come back to a node",
+            vec![
+                json!({"op": "node", "node": "node-b", "state": "cordon"}),
+                json!({"op": "delete", "object": "Pod/POD:shop/web"}),
+            ],
+        ),
         (
             "a pod leaves its Service",
             vec![patch("Pod/data/postgres-1", json!({"metadata": {"labels": {"app": "other"}}}))],
@@ -308,6 +314,34 @@ async fn services() {
                 patch(
                     "Service/shop/cart-two",
                     json!({"spec": {"type": "NodePort", "publishNotReadyAddresses": true}}),
+                ),
+            ],
+        ),
+        (
+            "applied to what is there: nothing that is left out goes",
+            vec![
+                service(
+                    "cart",
+                    json!({"sessionAffinity": "ClientIP", "ports": [{"name": "http", "port": 80, "targetPort": 9999},
+                        {"name": "more", "port": 8443, "targetPort": "http"}]}),
+                ),
+                json!({"op": "apply", "manifest": {"apiVersion": "v1", "kind": "Endpoints",
+                    "metadata": {"namespace": "data", "name": "warehouse"},
+                    "subsets": [{"addresses": [{"ip": "192.0.2.45"}], "ports": [{"name": "http", "port": 9000}]}]}}),
+            ],
+        ),
+        (
+            "applied twice: what is left out the second time goes",
+            vec![
+                service(
+                    "web",
+                    json!({"externalIPs": ["198.51.100.3"], "externalTrafficPolicy": "Local",
+                        "ports": [{"name": "http", "port": 80}, {"name": "extra", "port": 8080, "targetPort": "http"}]}),
+                ),
+                service(
+                    "web",
+                    json!({"externalTrafficPolicy": "Local", "selector": {"tier": "frontend"},
+                        "ports": [{"name": "http", "port": 80}]}),
                 ),
             ],
         ),

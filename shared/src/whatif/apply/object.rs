@@ -10,7 +10,7 @@ use super::workload::siblings;
 use super::world::World;
 use super::{Outcome, node};
 use crate::admission::service::{self, Rejected, dns_label, dns_subdomain};
-use crate::admission::{FieldError, endpoints, labels};
+use crate::admission::{FieldError, endpoints, labels, strategic};
 use crate::controllers::{endpointslices, mirroring};
 use crate::delta::Object;
 use crate::manifest::{check_types, decode_as, encode, kind_of};
@@ -39,29 +39,35 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// Makes or replaces an object. What the manifest leaves out has its default; allocated addresses and ports, status and age of
-/// an object that is there stay.
+/// Makes an object, or changes it as `kubectl apply` does: what the manifest leaves out stays as it is, unless a manifest that was
+/// applied before by the same edits had it. What other manifests had before is not known: kubectl, where it does not know, does
+/// the same. A `status` is merged as well.
 pub(super) fn apply(world: &mut World<'_>, manifest: &Value) -> Outcome {
     let Some(kind) = kind_of(manifest) else { return Err(not_kept(manifest)) };
     if !manifest["metadata"].is_object() {
         return Err("metadata: Required value".to_owned());
     }
     let mut value = with_namespace(manifest);
-    let name = decode_as(kind, value.clone()).object_ref.key;
     check_shape(kind, &value)?;
     check_name(kind, &value)?;
-    let old = world.state.object(kind, &name);
-    if old.is_none() {
-        check_namespace(world, kind, &name)?;
+    let object = decode_as(kind, value.clone()).object_ref;
+    let old = world.state.object(kind, &object.key);
+    let applied = value.clone();
+    match &old {
+        None => check_namespace(world, kind, &object.key)?,
+        Some(old) => value = merged(world.last_applied(&object), &applied, encode(old))?,
     }
     note_applied(&mut value, manifest);
-    if let Some(old) = &old
-        && value["status"].is_null()
-        && !encode(old)["status"].is_null()
-    {
-        value["status"] = encode(old)["status"].clone();
-    }
-    store(world, kind, value, old.as_ref())
+    store(world, kind, value, old.as_ref())?;
+    world.note_applied(object, applied);
+    Ok(())
+}
+
+/// The object with the manifest applied to it.
+fn merged(last: &Value, manifest: &Value, mut object: Value) -> Outcome<Value> {
+    let patch = strategic::three_way(last, manifest, &object).map_err(|error| error.to_string())?;
+    strategic::merge(&mut object, &patch).map_err(|error| error.to_string())?;
+    Ok(object)
 }
 
 fn note_applied(value: &mut Value, manifest: &Value) {
