@@ -469,11 +469,27 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "{op: patch, object: Service/shop/web, patch: {spec: {ports: [[http, TCP, 80]]}}}",
-        "edit 1 (shop/web ports: 1 entry): Service in version \"v1\" cannot be handled as a Service: spec.ports[0]: invalid type",
+        "edit 1 (shop/web ports: 1 entry): Service in version \"v1\" cannot be handled as a Service: json: cannot unmarshal array into Go struct field ServiceSpec.spec.ports of type v1.ServicePort",
     ),
     (
         "{op: patch, object: Service/shop/web, patch: {spec: {sessionAffinity: ClientIP, sessionAffinityConfig: [[1]]}}}",
-        "edit 1 (shop/web sessionAffinity: ClientIP, sessionAffinityConfig: 1 entry): Service in version \"v1\" cannot be handled as a Service: spec.sessionAffinityConfig: invalid type: expected an object",
+        "edit 1 (shop/web sessionAffinity: ClientIP, sessionAffinityConfig: 1 entry): Service in version \"v1\" cannot be handled as a Service: json: cannot unmarshal array into Go struct field ServiceSpec.spec.sessionAffinityConfig of type v1.SessionAffinityConfig",
+    ),
+    (
+        "{op: patch, object: Service/shop/web, patch: {spec: {ports: [null]}}}",
+        "edit 1 (shop/web ports: 1 entry): Service \"web\" is invalid: ",
+    ),
+    (
+        "{op: patch, object: EndpointSlice/shop/web-x1, patch: {endpoints: [null]}}",
+        "edit 1 (EndpointSlice shop/web-x1 endpoints: 1 entry): EndpointSlice.discovery.k8s.io \"web-x1\" is invalid: ",
+    ),
+    (
+        "{op: patch, object: EndpointSlice/shop/web-x1, patch: {endpoints: [{addresses: [10.0.0.1], conditions: {ready: 'yes'}}]}}",
+        "edit 1 (EndpointSlice shop/web-x1 endpoints: 1 entry): EndpointSlice in version \"discovery.k8s.io/v1\" cannot be handled as a EndpointSlice: json: cannot unmarshal string into Go struct field EndpointConditions.endpoints.conditions.ready of type bool",
+    ),
+    (
+        "{op: patch, object: Pod/shop/web-5d9-a, patch: {spec: {containers: [{name: web, ports: [{containerPort: 70000}]}]}}}",
+        "edit 1 (Pod shop/web-5d9-a containers: 1 entry): Pod \"web-5d9-a\" is invalid: spec.containers[0].ports[0].containerPort: ",
     ),
     (
         "{op: patch, object: Service/shop/web, patch: {metadata: {name: other}}}",

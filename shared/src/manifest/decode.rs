@@ -67,20 +67,6 @@ pub fn decode_as(kind: Kind, value: Value) -> Decoded {
     Decoded { object_ref, object, fault }
 }
 
-/// Whether every field that vipscope reads has the type that the API gives it.
-pub fn check_types(kind: Kind, value: &Value) -> Result<(), Cause> {
-    let value = value.clone();
-    match kind {
-        Kind::Namespace => parse::<wire::Named>(value).map(drop),
-        Kind::Node => parse::<wire::Node>(value).map(drop),
-        Kind::Pod => parse::<wire::Pod>(value).map(drop),
-        Kind::Service => parse::<wire::Service>(value).map(drop),
-        Kind::EndpointSlice => parse::<wire::EndpointSlice>(value).map(drop),
-        Kind::Endpoints => parse::<wire::Endpoints>(value).map(drop),
-        Kind::ProxyConfig => parse::<wire::ConfigMap>(value).map(drop),
-    }
-}
-
 fn read(kind: Kind, value: Value, causes: &mut Causes) -> Result<Object, Cause> {
     Ok(match kind {
         Kind::Namespace => Object::Namespace(Arc::new(Namespace {

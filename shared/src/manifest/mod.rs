@@ -11,7 +11,7 @@ mod file;
 mod proxy;
 mod wire;
 
-pub use decode::{Decoded, check_types, decode, decode_as, kind_of};
+pub use decode::{Decoded, decode, decode_as, kind_of};
 pub use encode::{encode_endpoints, encode_slice};
 pub use encode_objects::{encode, encode_proxy_settings};
 pub use file::{FileError, Loaded, load, load_into, parse_documents, to_yaml};
