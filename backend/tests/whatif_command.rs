@@ -160,7 +160,7 @@ fn bad_input_is_one_line_and_exit_code_2() {
         (
             "[{op: node, node: node-a, state: drain}, {op: scale, workload: Deployment/shop/web, replicas: many}]",
             &[],
-            "edits.yaml: edit 2: replicas: invalid type: string \"many\", expected u32",
+            "edits.yaml: edit 2: replicas: invalid type: string \"many\", expected a whole number from 0 to 4294967295",
         ),
         ("{edits: 5}", &[], "edits.yaml: expected an array of edits, or an object with the field `edits`"),
         ("[", &[], "edits.yaml: is not "),

@@ -553,7 +553,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "{op: proxy, node: node-a, set: {clusterCIDR: [1]}}",
-        "edit 1 (kube-proxy on node-a: clusterCIDR: 1 entry): clusterCIDR: invalid type: sequence, expected a string",
+        "edit 1 (kube-proxy on node-a: clusterCIDR: 1 entry): clusterCIDR: invalid type: a list, expected a string",
     ),
     (
         "{op: proxy, node: node-z, set: {}}",

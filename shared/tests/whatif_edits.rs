@@ -78,15 +78,15 @@ const BAD: &[(&str, &str)] = &[
     (r#"[{"op":"scale","workload":"Deployment/shop/cart"}]"#, "edit 1: scale: missing field `replicas`"),
     (
         r#"[{"op":"delete","object":"Node/a"},{"op":"scale","workload":"Deployment/shop/cart","replicas":"5"}]"#,
-        "edit 2: replicas: invalid type: string \"5\", expected u32",
+        "edit 2: replicas: invalid type: string \"5\", expected a whole number from 0 to 4294967295",
     ),
     (
         r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":-1}]"#,
-        "edit 1: replicas: invalid value: integer `-1`, expected u32",
+        "edit 1: replicas: invalid value: integer `-1`, expected a whole number from 0 to 4294967295",
     ),
     (
         r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":1.5}]"#,
-        "edit 1: replicas: invalid type: floating point `1.5`, expected u32",
+        "edit 1: replicas: invalid type: floating point `1.5`, expected a whole number from 0 to 4294967295",
     ),
     (
         r#"[{"op":"scale","workload":"cart","replicas":1}]"#,

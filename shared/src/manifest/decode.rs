@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::encode_objects::LAST_APPLIED;
-use super::{KEPT_ANNOTATIONS, proxy, wire};
+use super::{KEPT_ANNOTATIONS, plain, proxy, wire};
 use crate::delta::Object;
 use crate::model::*;
 
@@ -120,7 +120,7 @@ pub(super) fn cause(field: impl Into<Text>, reason: impl Into<Text>) -> Cause {
 fn parse<T: DeserializeOwned>(value: Value) -> Result<T, Cause> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        cause(if path == "." { "" } else { &path }, error.inner().to_string())
+        cause(if path == "." { "" } else { &path }, plain(&error.inner().to_string()))
     })
 }
 
