@@ -12,10 +12,7 @@ use clap::error::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, LogFormat};
-use command::Colour;
-
-/// Exit code for bad input.
-const BAD_INPUT: u8 = 2;
+use command::{BAD_INPUT, Colour};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -59,10 +56,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Colour for people only: on a terminal, unless `$NO_COLOR` says otherwise.
 fn colour() -> Colour {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wanted && std::io::stdout().is_terminal() { Colour::Ansi } else { Colour::Plain }
+    let variable = |name| std::env::var_os(name).unwrap_or_default();
+    Colour::wanted(&variable("NO_COLOR"), &variable("TERM"), std::io::stdout().is_terminal())
 }
 
 /// clap's errors are several lines; the first says what is wrong.

@@ -206,6 +206,7 @@ fn sarif_names_rules_results_and_suppressions() {
                 "my%20cluster.yaml"
             );
             let subject = &result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"];
+            assert!(result["suppressions"].is_array(), "on all results or on none");
             (&result["ruleId"], &result["level"], subject, &result["suppressions"][0]["kind"])
         })
         .map(|(rule, level, subject, kind)| format!("{rule} {level} {subject} {kind}").replace('"', ""))
@@ -218,9 +219,90 @@ fn sarif_names_rules_results_and_suppressions() {
             "SVC045 note Service/shop/alias inSource",
         ]
     );
-    let fingerprints: std::collections::BTreeSet<_> =
-        results.iter().map(|result| result["partialFingerprints"]["subject/v1"].to_string()).collect();
-    assert_eq!(fingerprints.len(), results.len());
+}
+
+/// The fingerprints of the alerts in a SARIF log, and their messages.
+fn alerts(cluster: &str, now: &str) -> (Vec<String>, Vec<String>) {
+    let ran = run(&[("c.yaml", cluster)], &["--cluster", "c.yaml", "--sarif", "--now", now], "");
+    let log: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let text = |pointer: &str| -> Vec<String> {
+        results.iter().map(|result| result.pointer(pointer).unwrap().as_str().unwrap().to_owned()).collect()
+    };
+    for hash in text("/partialFingerprints/primaryLocationLineHash") {
+        assert!(hash.len() == 18 && hash.ends_with(":1"), "{hash}");
+    }
+    let distinct: std::collections::BTreeSet<String> =
+        text("/partialFingerprints/primaryLocationLineHash").into_iter().collect();
+    assert_eq!(distinct.len(), results.len(), "{results:#?}");
+    (text("/partialFingerprints/alert~1v1"), text("/message/text"))
+}
+
+#[test]
+fn fingerprints_tell_alerts_apart_and_outlive_ages() {
+    // Two ports of one Service are taken by two others; a balancer is awaited.
+    let service = |name: &str, ports: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: shop, creationTimestamp: \"2026-01-01T00:00:00Z\"}}, \
+             spec: {{type: LoadBalancer, clusterIP: 10.96.0.1{}, ports: [{ports}]}}}}\n",
+            name.len()
+        )
+    };
+    let cluster = [
+        CLUSTER.to_owned(),
+        service("a", "{name: p, port: 80, nodePort: 30080}"),
+        service("bb", "{name: p, port: 80, nodePort: 30081}"),
+        service("ccc", "{name: p, port: 80, nodePort: 30080}, {name: q, port: 81, nodePort: 30081}"),
+    ]
+    .concat();
+    let (first, early) = alerts(&cluster, "2026-01-01T01:00:00Z");
+    let (second, late) = alerts(&cluster, "2026-01-01T02:00:00Z");
+    assert_eq!(first, second);
+    assert_ne!(early, late, "some messages hold an age");
+    let clashes: Vec<&String> = first.iter().filter(|print| print.starts_with("SVC037:")).collect();
+    assert_eq!(
+        clashes,
+        ["SVC037:Service/shop/ccc:spec.ports[0].nodePort", "SVC037:Service/shop/ccc:spec.ports[1].nodePort"]
+    );
+}
+
+#[test]
+fn an_unreadable_object_is_bad_input_and_the_others_are_checked() {
+    let bad = "---\n{apiVersion: v1, kind: Service, metadata: {name: bad, namespace: shop}, spec: {ports: [{port: http}]}}\n";
+    let partial = "---\n{apiVersion: v1, kind: Service, metadata: {name: part, namespace: shop}, \
+        spec: {clusterIP: 10.96.0.77, externalIPs: [nonsense], ports: [{port: 80}]}}\n";
+    let why = "left out: Service shop/bad: spec.ports[0].port: invalid type: string \"http\", expected a whole number from 0 to 65535";
+    let both = format!("{CLUSTER}{bad}{partial}");
+    let files = [("c.yaml", both.as_str())];
+    for fail_on in ["error", "never"] {
+        let ran = run(&files, &["--cluster", "c.yaml", "--now", NOW, "--fail-on", fail_on], "");
+        assert_eq!(ran.code, Some(2), "{fail_on}");
+        assert!(ran.stdout.contains("SVC001 Service shop/cart"), "{}", ran.stdout);
+        assert!(ran.stderr.contains(&format!("c.yaml: {why}\n")), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("used in part: Service shop/part: spec.externalIPs[0]: "),
+            "{}",
+            ran.stderr
+        );
+    }
+    let ran = run(&files, &["--cluster", "c.yaml", "--now", NOW, "--json"], "");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let faults = found["faults"].as_array().unwrap();
+    assert_eq!((ran.code, faults.len()), (Some(2), 2));
+    assert_eq!(faults[0]["causes"][0]["field"], "spec.ports[0].port");
+    let ran = run(&files, &["--cluster", "c.yaml", "--now", NOW, "--sarif"], "");
+    let log: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let invocation = &log["runs"][0]["invocations"][0];
+    let notifications = invocation["toolExecutionNotifications"].as_array().unwrap();
+    assert_eq!((ran.code, &invocation["executionSuccessful"]), (Some(2), &json!(false)));
+    assert_eq!(
+        (&notifications[0]["level"], &notifications[0]["message"]["text"]),
+        (&json!("error"), &json!(why))
+    );
+    assert_eq!(notifications[1]["level"], "warning");
+    // What is used in part is checked: that alone is no bad input.
+    let ran = run(&[("c.yaml", &format!("{CLUSTER}{partial}"))], &["--cluster", "c.yaml", "--now", NOW], "");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
 }
 
 #[test]
@@ -244,13 +326,22 @@ fn the_list_names_every_check_and_why_some_are_out() {
 
 #[test]
 fn bad_input_ends_with_2_and_one_line_that_says_what_and_where() {
-    let files = [("c.yaml", CLUSTER), ("empty.yaml", ""), ("broken.json", "{\"kind\": \"List\",")];
+    let files = [
+        ("c.yaml", CLUSTER),
+        ("empty.yaml", ""),
+        ("broken.json", "{\"kind\": \"List\","),
+        ("five.json", "{\"kind\":\"List\",\"items\":5}"),
+    ];
     let rows = [
         ("", "--cluster <FILE>"),
         ("--cluster nowhere.yaml", "nowhere.yaml: can't be read: No such file"),
         ("--cluster empty.yaml", "empty.yaml: the file is empty"),
         ("--cluster -", "standard input: the file is empty"),
         ("--cluster broken.json", "broken.json: is not JSON: "),
+        (
+            "--cluster five.json",
+            "five.json: document 1, a List: items: expected a list of objects, found a number\n",
+        ),
         ("--cluster c.yaml --ignore SVC999", "`SVC999` is not a code such as SVC012"),
         ("--cluster c.yaml --fail-on bad", "expected info, warn, error or never"),
         ("--cluster c.yaml --now yesterday", "expected an RFC 3339 time"),

@@ -7,10 +7,14 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use http::Request;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use vipscope::sandbox::{Options, Sandbox};
 use vipscope_shared::admission::allocation::Families;
+use vipscope_shared::model::ClusterState;
+use vipscope_shared::whatif::apply::apply;
+use vipscope_shared::whatif::edit;
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -162,6 +166,76 @@ async fn refused_ports() {
     // The same number with different protocols is legal, also on one node port.
     let both = json!([{"name": "a", "port": 53, "nodePort": 30053}, {"name": "b", "port": 53, "protocol": "UDP", "nodePort": 30053}]);
     put_in_place(&sandbox, "dns", json!({"type": "NodePort", "ports": both})).await;
+}
+
+/// Manifests with a value of the wrong type: where they are sent to, and what else than a name they have.
+fn misshapen() -> Vec<(&'static str, &'static str, &'static str, Value)> {
+    let core = |kind, plural, rest: &[Value]| -> Vec<_> {
+        rest.iter().map(|rest| ("v1", kind, plural, rest.clone())).collect()
+    };
+    let mut all = core(
+        "Service",
+        "services",
+        &[
+            json!({"spec": {"ports": [{"port": "x"}]}}),
+            json!({"spec": {"ports": [{"port": 80.5}]}}),
+            json!({"spec": {"ports": [{"port": 3_000_000_000_u64}]}}),
+            json!({"spec": {"ports": [{"port": 80, "targetPort": true}]}}),
+            json!({"spec": {"ports": [{"port": 80, "targetPort": 80.5}]}}),
+            json!({"spec": {"ports": {"port": 80}}}),
+            json!({"spec": {"ports": [["http", 80]]}}),
+            json!({"spec": {"selector": "app=x"}}),
+            json!({"spec": {"selector": {"app": 5}}}),
+            json!({"spec": {"type": 5}}),
+            json!({"spec": []}),
+            json!({"spec": {"publishNotReadyAddresses": "yes"}}),
+            json!({"spec": {"sessionAffinityConfig": [[1]]}}),
+            json!({"spec": {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": "1h"}}}}),
+            json!({"spec": {"clusterIPs": "10.96.0.9"}}),
+            json!({"status": {"loadBalancer": {"ingress": ["192.0.2.1"]}}}),
+        ],
+    );
+    all.extend(core("Endpoints", "endpoints", &[json!({"subsets": [{"addresses": ["192.0.2.1"]}]})]));
+    all.extend(core(
+        "Pod",
+        "pods",
+        &[
+            json!({"spec": {"nodeName": 5}}),
+            json!({"spec": {"containers": {}}}),
+            json!({"spec": {"containers": [{"name": "c", "ports": [{"containerPort": "http"}]}]}}),
+            json!({"spec": {"volumes": ["x"]}}),
+        ],
+    ));
+    let slices = [
+        json!({"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.1"], "conditions": {"ready": "yes"}}]}),
+        json!({"addressType": "IPv4", "endpoints": [{"addresses": "192.0.2.1"}]}),
+        json!({"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.1"], "hints": {"forZones": ["z"]}}]}),
+        json!({"addressType": 4, "endpoints": []}),
+    ];
+    all.extend(slices.map(|rest| ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", rest)));
+    all
+}
+
+#[tokio::test]
+async fn what_if_refuses_wrong_types_in_the_same_words() {
+    let sandbox = sandbox();
+    for (version, kind, plural, mut manifest) in misshapen() {
+        manifest["apiVersion"] = version.into();
+        manifest["kind"] = kind.into();
+        manifest["metadata"] = json!({"namespace": "default", "name": "x"});
+        let prefix = if version == "v1" { "/api/v1" } else { "/apis/discovery.k8s.io/v1" };
+        let path = format!("{prefix}/namespaces/default/{plural}");
+        let real = send(&sandbox, "POST", &path, manifest.clone()).await;
+        assert_eq!(real.code, 400, "{manifest}");
+        let text = real.body["message"].as_str().unwrap();
+        assert!(
+            text.contains(" cannot be handled as a ") && text.contains("json: cannot unmarshal "),
+            "{text}"
+        );
+        let edits = edit::read(json!([{"op": "apply", "manifest": manifest}])).unwrap();
+        let refused = apply(&ClusterState::default(), &edits, Timestamp::UNIX_EPOCH);
+        assert_eq!(refused.unwrap_err().reason, text, "{manifest}");
+    }
 }
 
 #[tokio::test]

@@ -178,17 +178,17 @@ fn exit_codes_follow_the_worst_flow() {
 }
 
 #[test]
-fn commands_for_kubectl() {
+fn commands_for_kubectl_in_the_order_of_the_edits() {
     let edits = r#"[{"op":"scale","workload":"Deployment/shop/web","replicas":5},{"op":"pod","pod":"shop/web-5d9-a","state":"ready"},
-        {"op":"apply","manifest":{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"new"}}}]"#;
+        {"op":"apply","manifest":{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"new"}}},{"op":"delete","object":"Namespace/new"}]"#;
     let found = text(&Files::new(edits).run(&["--kubectl"]));
     assert!(
         found.starts_with(
-            "kubectl -n shop scale deployment/web --replicas=5\nkubectl apply -f - <<'EOF'\n{\n"
+            "kubectl -n shop scale deployment/web --replicas=5\n# no command: pod shop/web-5d9-a ready\nkubectl apply -f - <<'EOF'\n{\n"
         ),
         "{found}"
     );
-    assert!(found.ends_with("}\nEOF\n# no command: pod shop/web-5d9-a ready\n"), "{found}");
+    assert!(found.ends_with("}\nEOF\nkubectl delete namespace new\n"), "{found}");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn bad_input_is_one_line_and_exit_code_2() {
         (
             "[{op: node, node: node-a, state: drain}, {op: scale, workload: Deployment/shop/web, replicas: many}]",
             &[],
-            "edits.yaml: edit 2: replicas: invalid type: string \"many\", expected u32",
+            "edits.yaml: edit 2: replicas: invalid type: string \"many\", expected a whole number from 0 to 4294967295",
         ),
         ("{edits: 5}", &[], "edits.yaml: expected an array of edits, or an object with the field `edits`"),
         ("[", &[], "edits.yaml: is not "),

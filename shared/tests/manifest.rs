@@ -140,7 +140,7 @@ fn bad_objects_are_named_and_the_rest_is_loaded() {
         )
     };
     let rows = [
-        (service(r#"{"ports":[{"port":"http"}]}"#), r#"Service shop/bad: spec.ports[0].port: invalid type: string "http", expected u16"#),
+        (service(r#"{"ports":[{"port":"http"}]}"#), r#"Service shop/bad: spec.ports[0].port: invalid type: string "http", expected a whole number from 0 to 65535"#),
         (service(r#"{"ports":[{"port":0}]}"#), "Service shop/bad: spec.ports[0].port: 0 is not a port: must be between 1 and 65535"),
         (service(r#"{"ports":[{"port":80,"protocol":"HTTP"}]}"#), "Service shop/bad: spec.ports[0].protocol: `HTTP` is not one of TCP, UDP, SCTP"),
         (service(r#"{"clusterIP":"10.0.0"}"#), "Service shop/bad: spec.clusterIP: `10.0.0` is not an IP address"),

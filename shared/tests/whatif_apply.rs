@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use support_yaml::{HEALTHY, edited};
 use vipscope_shared::manifest;
 use vipscope_shared::model::{
-    ClusterState, EndpointSlice, Key, Keyed, MANAGED_BY_LABEL, Pod, ProxyMode, Service,
+    ClusterState, EndpointSlice, Key, Keyed, MANAGED_BY_LABEL, Pod, ProxyMode, Service, TrafficPolicy,
 };
 use vipscope_shared::whatif::apply::{Edited, Refusal, apply};
 use vipscope_shared::whatif::edit::parse;
@@ -312,6 +312,57 @@ fn what_is_applied_again_changes_nothing() {
 }
 
 #[test]
+fn what_a_manifest_leaves_out_stays() {
+    let state = load(&edited(
+        HEALTHY,
+        &[
+            (
+                "spec: {type: ClusterIP, clusterIP: 10.96.1.5,",
+                "spec: {type: NodePort, sessionAffinity: ClientIP, externalIPs: [192.0.2.1], clusterIP: 10.96.1.5,",
+            ),
+            ("port: 80, targetPort: http}", "port: 80, targetPort: http, nodePort: 30080}"),
+        ],
+    ));
+    let apply_web = |spec: &str| {
+        format!(
+            "{{op: apply, manifest: {{apiVersion: v1, kind: Service, metadata: {{name: web, namespace: shop}}, spec: {spec}}}}}"
+        )
+    };
+    let web = |edits: &[String]| service(&made(&state, &format!("[{}]", edits.join(", "))), "shop/web");
+    let before = service(&state, "shop/web");
+
+    // Nothing is known of an earlier manifest: nothing is removed.
+    let changed = web(&[apply_web("{internalTrafficPolicy: Local}")]);
+    assert_eq!(changed.internal_policy, TrafficPolicy::Local);
+    assert_eq!(changed.affinity_seconds, Some(10_800));
+    assert_eq!((&changed.ports, &changed.selector), (&before.ports, &before.selector));
+    assert_eq!((&changed.external_ips, &changed.meta.labels), (&before.external_ips, &before.meta.labels));
+    // Lists without a key are replaced, maps are merged, null removes.
+    let changed = web(&[apply_web("{externalIPs: [192.0.2.7], selector: {tier: x}, sessionAffinity: null}")]);
+    assert_eq!(changed.external_ips, ["192.0.2.7".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(changed.selector.as_ref().unwrap().iter().count(), 2);
+    assert_eq!(changed.affinity_seconds, None);
+
+    // Ports meet by their number.
+    let changed =
+        web(&[apply_web("{ports: [{port: 80, name: http, targetPort: 9}, {port: 443, name: tls}]}")]);
+    let ports: Vec<_> = changed.ports.iter().map(|port| (port.port.get(), &*port.name)).collect();
+    assert_eq!(ports, [(80, "http"), (443, "tls")]);
+    assert_eq!(changed.ports[0].node_port, before.ports[0].node_port);
+    // What the manifest before had is removed, what it had not stays.
+    let first =
+        apply_web("{externalIPs: [192.0.2.7], ports: [{port: 80, name: http}, {port: 443, name: tls}]}");
+    let changed = web(&[first.clone(), apply_web("{ports: [{port: 443, name: tls}]}")]);
+    assert_eq!(changed.external_ips, [] as [std::net::IpAddr; 0]);
+    assert_eq!(changed.ports.iter().map(|port| port.port.get()).collect::<Vec<_>>(), [443]);
+    assert_eq!(changed.affinity_seconds, Some(10_800));
+    // Deleted and made again: there was no manifest before.
+    let delete = "{op: delete, object: Service/shop/web}".to_owned();
+    let changed = web(&[first, delete, apply_web("{ports: [{port: 443}]}")]);
+    assert_eq!((changed.ports.len(), changed.affinity_seconds, changed.ports[0].node_port), (1, None, None));
+}
+
+#[test]
 fn hand_made_endpoints_are_mirrored() {
     let edits = "[{op: apply, manifest: {apiVersion: v1, kind: Service, metadata: {name: ext, namespace: shop}, spec: {ports: [{port: 80}]}}},
         {op: apply, manifest: {apiVersion: v1, kind: Endpoints, metadata: {name: ext, namespace: shop}, subsets: [{addresses: [{ip: 198.51.100.7}], ports: [{port: 80}]}]}}]";
@@ -418,11 +469,27 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "{op: patch, object: Service/shop/web, patch: {spec: {ports: [[http, TCP, 80]]}}}",
-        "edit 1 (shop/web ports: 1 entry): Service in version \"v1\" cannot be handled as a Service: spec.ports[0]: invalid type",
+        "edit 1 (shop/web ports: 1 entry): Service in version \"v1\" cannot be handled as a Service: json: cannot unmarshal array into Go struct field ServiceSpec.spec.ports of type v1.ServicePort",
     ),
     (
         "{op: patch, object: Service/shop/web, patch: {spec: {sessionAffinity: ClientIP, sessionAffinityConfig: [[1]]}}}",
-        "edit 1 (shop/web sessionAffinity: ClientIP, sessionAffinityConfig: 1 entry): Service in version \"v1\" cannot be handled as a Service: spec.sessionAffinityConfig: invalid type: expected an object",
+        "edit 1 (shop/web sessionAffinity: ClientIP, sessionAffinityConfig: 1 entry): Service in version \"v1\" cannot be handled as a Service: json: cannot unmarshal array into Go struct field ServiceSpec.spec.sessionAffinityConfig of type v1.SessionAffinityConfig",
+    ),
+    (
+        "{op: patch, object: Service/shop/web, patch: {spec: {ports: [null]}}}",
+        "edit 1 (shop/web ports: 1 entry): Service \"web\" is invalid: ",
+    ),
+    (
+        "{op: patch, object: EndpointSlice/shop/web-x1, patch: {endpoints: [null]}}",
+        "edit 1 (EndpointSlice shop/web-x1 endpoints: 1 entry): EndpointSlice.discovery.k8s.io \"web-x1\" is invalid: ",
+    ),
+    (
+        "{op: patch, object: EndpointSlice/shop/web-x1, patch: {endpoints: [{addresses: [10.0.0.1], conditions: {ready: 'yes'}}]}}",
+        "edit 1 (EndpointSlice shop/web-x1 endpoints: 1 entry): EndpointSlice in version \"discovery.k8s.io/v1\" cannot be handled as a EndpointSlice: json: cannot unmarshal string into Go struct field EndpointConditions.endpoints.conditions.ready of type bool",
+    ),
+    (
+        "{op: patch, object: Pod/shop/web-5d9-a, patch: {spec: {containers: [{name: web, ports: [{containerPort: 70000}]}]}}}",
+        "edit 1 (Pod shop/web-5d9-a containers: 1 entry): Pod \"web-5d9-a\" is invalid: spec.containers[0].ports[0].containerPort: ",
     ),
     (
         "{op: patch, object: Service/shop/web, patch: {metadata: {name: other}}}",
@@ -486,7 +553,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "{op: proxy, node: node-a, set: {clusterCIDR: [1]}}",
-        "edit 1 (kube-proxy on node-a: clusterCIDR: 1 entry): clusterCIDR: invalid type: sequence, expected a string",
+        "edit 1 (kube-proxy on node-a: clusterCIDR: 1 entry): clusterCIDR: invalid type: a list, expected a string",
     ),
     (
         "{op: proxy, node: node-z, set: {}}",

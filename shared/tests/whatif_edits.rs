@@ -18,7 +18,7 @@ use support_yaml::{HEALTHY, edited};
 use vipscope_shared::manifest;
 use vipscope_shared::model::Key;
 use vipscope_shared::whatif::edit::link::{BadLink, MOST_BYTES, decode, encode};
-use vipscope_shared::whatif::edit::{BadEdits, Edit, NodeEdit, PodEdit, export, parse};
+use vipscope_shared::whatif::edit::{BadEdits, Edit, NodeEdit, PodEdit, Step, export, parse};
 
 const SCHEMA: &str = include_str!("../schema/edits.schema.json");
 
@@ -78,15 +78,15 @@ const BAD: &[(&str, &str)] = &[
     (r#"[{"op":"scale","workload":"Deployment/shop/cart"}]"#, "edit 1: scale: missing field `replicas`"),
     (
         r#"[{"op":"delete","object":"Node/a"},{"op":"scale","workload":"Deployment/shop/cart","replicas":"5"}]"#,
-        "edit 2: replicas: invalid type: string \"5\", expected u32",
+        "edit 2: replicas: invalid type: string \"5\", expected a whole number from 0 to 4294967295",
     ),
     (
         r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":-1}]"#,
-        "edit 1: replicas: invalid value: integer `-1`, expected u32",
+        "edit 1: replicas: invalid value: integer `-1`, expected a whole number from 0 to 4294967295",
     ),
     (
         r#"[{"op":"scale","workload":"Deployment/shop/cart","replicas":1.5}]"#,
-        "edit 1: replicas: invalid type: floating point `1.5`, expected u32",
+        "edit 1: replicas: invalid type: floating point `1.5`, expected a whole number from 0 to 4294967295",
     ),
     (
         r#"[{"op":"scale","workload":"cart","replicas":1}]"#,
@@ -267,20 +267,107 @@ fn what_kubectl_would_do() {
     ];
     for (edit, expected) in rows {
         let edits = parse(&format!("[{edit}]")).unwrap();
-        assert_eq!(edits[0].to_kubectl(&state).as_deref(), expected, "{edit}");
-        let exported = export(&state, &edits);
-        assert_eq!(exported.commands.len() + exported.left_out.len(), 1, "{edit}");
+        let found = edits[0].to_kubectl(&state);
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{edit}");
+        let step = match expected {
+            Some(line) => Step::Command(line.to_owned()),
+            None => Step::LeftOut(edits[0].words()),
+        };
+        assert_eq!(export(&state, &edits).steps, [step], "{edit}");
     }
     let owner = ", ownerReferences: [{kind: ReplicaSet, name: web-5d9, controller: true}]";
     let bare = manifest::load(&edited(HEALTHY, &[(owner, "")])).unwrap().state;
     let drain = &parse("[{op: node, node: node-a, state: drain}]").unwrap()[0];
-    assert!(drain.to_kubectl(&bare).unwrap().ends_with(" --force"), "nobody makes bare pods again");
+    assert!(drain.to_kubectl(&bare)[0].ends_with(" --force"), "nobody makes bare pods again");
     let exported = export(&state, &parse(EXAMPLE).unwrap());
-    let applied: Value = serde_json::from_str(exported.manifest.as_deref().unwrap()).unwrap();
-    assert_eq!(applied["items"][0]["metadata"]["name"], "web");
-    assert_eq!(manifest::load(exported.manifest.as_deref().unwrap()).unwrap().state.services().len(), 1);
-    assert_eq!(exported.left_out, ["pod shop/cart-x unready", "move pod shop/cart-x to node-b"]);
-    assert_eq!(exported.commands.len(), 8);
+    let manifest = exported.manifest().unwrap();
+    let applied: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(applied["metadata"]["name"], "web");
+    assert_eq!(manifest::load(&manifest).unwrap().state.services().len(), 1);
+    let left_out: Vec<&str> = exported.left_out().collect();
+    assert_eq!(left_out, ["pod shop/cart-x unready", "move pod shop/cart-x to node-b"]);
+    assert_eq!(exported.steps.len(), 11);
+}
+
+/// The steps of an export, each in short: `apply A B`, the command, `- words`.
+fn steps(edits: &str) -> Vec<String> {
+    let state = manifest::load(HEALTHY).unwrap().state;
+    let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
+    let short = |step: &Step| match step {
+        Step::Command(line) => line.replace("kubectl ", ""),
+        Step::Apply(objects) => format!("apply {}", objects.iter().map(name).collect::<Vec<_>>().join(" ")),
+        Step::LeftOut(words) => format!("- {words}"),
+    };
+    export(&state, &parse(edits).unwrap()).steps.iter().map(short).collect()
+}
+
+#[test]
+fn steps_keep_the_order_of_the_edits() {
+    let apply = |name: &str| {
+        format!("{{op: apply, manifest: {{apiVersion: v1, kind: Service, metadata: {{name: {name}}}}}}}")
+    };
+    let patch = "{op: patch, object: Service/default/n1, patch: {spec: {sessionAffinity: ClientIP}}}";
+    let patched = r#"-n default patch service n1 --type merge -p '{"spec":{"sessionAffinity":"ClientIP"}}'"#;
+    let unready = "{op: pod, pod: shop/web-5d9-a, state: unready}";
+    assert_eq!(steps(&format!("[{}, {patch}]", apply("n1"))), ["apply n1", patched]);
+    assert_eq!(steps(&format!("[{patch}, {}]", apply("n1"))), [patched, "apply n1"]);
+    let list = format!("[{}, {}, {patch}, {unready}, {}]", apply("n1"), apply("n2"), apply("n3"));
+    assert_eq!(steps(&list), ["apply n1 n2", patched, "- pod shop/web-5d9-a unready", "apply n3"]);
+
+    let exported = export(&manifest::load(HEALTHY).unwrap().state, &parse(&list).unwrap());
+    let script = exported.script();
+    let places = ["\"n1\"", "\"n2\"", "\nEOF\nkubectl -n default patch", "\n# no command: pod", "\"n3\""];
+    let places: Vec<usize> = places.iter().map(|text| script.find(text).expect(text)).collect();
+    assert!(places.is_sorted() && script.starts_with("kubectl apply -f - <<'EOF'\n"), "{script}");
+    assert_eq!(manifest::load(&exported.manifest().unwrap()).unwrap().state.services().len(), 3);
+    assert!(!exported.is_empty() && export(&manifest::load(HEALTHY).unwrap().state, &[]).is_empty());
+}
+
+#[test]
+fn a_status_is_written_through_its_subresource() {
+    let ingress = "{loadBalancer: {ingress: [{ip: 192.0.2.7}]}}";
+    let json = r#"{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}}"#;
+    assert_eq!(
+        steps(&format!("[{{op: patch, object: Service/shop/web, patch: {{status: {ingress}}}}}]")),
+        [format!("-n shop patch service web --subresource=status --type merge -p '{json}'")]
+    );
+    let both = format!("{{spec: {{type: LoadBalancer}}, status: {ingress}}}");
+    assert_eq!(
+        steps(&format!("[{{op: patch, object: Service/shop/web, patch: {both}}}]")),
+        [
+            r#"-n shop patch service web --type merge -p '{"spec":{"type":"LoadBalancer"}}'"#.to_owned(),
+            format!("-n shop patch service web --subresource=status --type merge -p '{json}'"),
+        ]
+    );
+    let manifest = format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: web, namespace: shop}}, status: {ingress}}}"
+    );
+    assert_eq!(
+        steps(&format!("[{{op: apply, manifest: {manifest}}}, {{op: apply, manifest: {manifest}}}]")),
+        ["apply web", &format!("-n shop patch service web --subresource=status -p '{json}'")].repeat(2)
+    );
+    // A kind without that subresource.
+    assert_eq!(
+        steps("[{op: patch, object: EndpointSlice/shop/web-x1, patch: {status: {}}}]"),
+        [r#"-n shop patch endpointslice web-x1 --type merge -p '{"status":{}}'"#]
+    );
+}
+
+#[test]
+fn hostile_text_stays_one_word_of_a_script() {
+    let edits = json!([
+        {"op": "delete", "object": "Service/shop/a\nb"},
+        {"op": "patch", "object": "Service/shop/web", "patch": {"metadata": {"annotations": {"a": "\u{9b}31m\nEOF\n'"}}}},
+        {"op": "apply", "manifest": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "\u{9b}x\nEOF\nid"}}},
+        {"op": "pod", "pod": "shop/a\nid", "state": "ready"},
+    ]);
+    let script =
+        export(&manifest::load(HEALTHY).unwrap().state, &parse(&edits.to_string()).unwrap()).script();
+    let controls: String = script.chars().filter(|c| c.is_control() && *c != '\n').collect();
+    assert_eq!(controls, "");
+    assert_eq!(script.lines().filter(|line| *line == "EOF").count(), 1, "{script}");
+    assert!(!script.lines().any(|line| line.starts_with("id")), "{script}");
+    assert!(script.contains(r"\u009b31m\nEOF\n'\''"), "the text is the same: {script}");
 }
 
 #[test]

@@ -13,13 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::diagnose::{self, Code};
 use vipscope_shared::model::{
-    AddressType, ClusterIp, ClusterState, Conditions, Declared, Endpoint, EndpointAddress, EndpointPort,
-    EndpointSlice, Endpoints, Ingress, IpFamily, IpMode, Key, Kind, Labels, MANAGED_BY_LABEL, Meta,
-    Namespace, Node, NodeAddress, NodeAddressType, ObjectRef, Owner, Pod, PodPhase, Protocol, ProxyConfig,
-    ProxyMode, ProxySettings, SERVICE_NAME_LABEL, Service, ServicePort, ServiceType, Subset, SubsetAddress,
-    TargetPort, TrafficPolicy,
+    AddressType, ClusterIp, ClusterState, Conditions, Container, ContainerPort, Declared, Endpoint,
+    EndpointAddress, EndpointPort, EndpointSlice, Endpoints, Ingress, IpFamily, IpMode, Key, Kind, Labels,
+    MANAGED_BY_LABEL, Meta, Namespace, Node, NodeAddress, NodeAddressType, ObjectRef, Owner, Pod, PodPhase,
+    Protocol, ProxyConfig, ProxyMode, ProxySettings, SERVICE_NAME_LABEL, Service, ServicePort, ServiceType,
+    Subset, SubsetAddress, TargetPort, TrafficPolicy,
 };
 use vipscope_shared::synthetic::Random;
+use vipscope_shared::traffic::CALLS_ANNOTATION;
 use vipscope_shared::whatif::{Options, difference_with};
 
 /// Clusters in an ordinary run; `VIPSCOPE_CLUSTERS` asks for more.
@@ -168,6 +169,19 @@ impl Maker {
         pod.no_service_links = !self.random.once_in(3);
         pod.subdomain = self.random.once_in(4).then(|| self.pick(&NAMES).into());
         pod.hostname = self.maybe(2, &["h".into()]);
+        if self.random.once_in(3) {
+            pod.host_network = true;
+            let port = self.pick(&[30_000, 30_001, 31_000].map(Maker::number));
+            let protocol = self.pick(&[Protocol::Tcp, Protocol::Udp]);
+            let ports = vec![ContainerPort { name: "".into(), port, protocol }];
+            let (started, waiting, readiness) = (None, None, None);
+            pod.containers =
+                vec![Container { name: "main".into(), ports, sidecar: false, started, waiting, readiness }];
+        }
+        if self.random.once_in(4) {
+            let calls = format!("{}/{}=1", pod.meta.key.namespace, self.pick(&NAMES));
+            pod.meta.annotations = [(CALLS_ANNOTATION, &*calls)].into_iter().collect();
+        }
         pod
     }
 

@@ -1,4 +1,4 @@
-//! `--cluster FILE|-` and `--proxy-config FILE`: files to a [`ClusterState`]. Objects that can't be used are warnings on
+//! `--cluster FILE|-` and `--proxy-config FILE`: files to a [`ClusterState`]. Objects that can't be used are said on
 //! standard error; a kube-proxy configuration that can't be used is an error, since every rule rests on it.
 
 use std::fs;
@@ -11,6 +11,8 @@ use serde_json::json;
 use vipscope_shared::manifest;
 use vipscope_shared::model::{ClusterState, Fault, FaultEffect, Kind, PROXY_CONFIG_MAP};
 
+use super::clean;
+
 /// The cluster in `file`, with kube-proxy's settings from `proxy_config` instead of its own, if that is given.
 pub fn load(file: &Path, proxy_config: Option<&Path>) -> Result<ClusterState> {
     let shown = if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() };
@@ -19,7 +21,7 @@ pub fn load(file: &Path, proxy_config: Option<&Path>) -> Result<ClusterState> {
         if fault.object.kind == Kind::ProxyConfig && proxy_config.is_none() {
             bail!("{shown}: {}", config_map(fault));
         }
-        eprintln!("vipscope: warning: {shown}: {}: {}", effect(fault), one_line(&fault.to_string()));
+        eprintln!("vipscope: warning: {shown}: {}", words(fault));
     }
     if let Some(path) = proxy_config {
         replace_proxy_config(&mut loaded, path)?;
@@ -50,11 +52,13 @@ pub fn read(file: &Path, shown: &str) -> Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{shown}: is not text"))
 }
 
-fn effect(fault: &Fault) -> &'static str {
-    match fault.effect {
+/// The object, what became of it, and why, as one line.
+pub fn words(fault: &Fault) -> String {
+    let effect = match fault.effect {
         FaultEffect::Dropped => "left out",
         FaultEffect::Partial => "used in part",
-    }
+    };
+    clean(&format!("{effect}: {}", one_line(&fault.to_string())))
 }
 
 /// The model's name for the ConfigMap is its own.

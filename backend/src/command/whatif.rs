@@ -4,7 +4,6 @@
 //! Text for people, JSON for scripts. Exit code 1 if a flow becomes as bad as `--fail-on`, else 0; bad input, and an edit that the API
 //! server would refuse, is an error, for which `main` exits with 2.
 
-use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use vipscope_shared::whatif::apply::apply;
 use vipscope_shared::whatif::difference::{Difference, Grade};
-use vipscope_shared::whatif::edit::{self, Export, ObjectName};
+use vipscope_shared::whatif::edit::{self, ObjectName};
 use vipscope_shared::whatif::{Options, difference_with};
 
 use super::{Colour, clean, cluster_file, difference, print};
@@ -35,7 +34,7 @@ pub fn run(args: &WhatifArgs, colour: Colour) -> Result<ExitCode> {
     let now = args.now.unwrap_or_else(Timestamp::now);
     let after = apply(&before, &edits, now).with_context(|| shown.clone())?;
     if args.kubectl {
-        print(&commands(&edit::export(&before, &edits)))?;
+        print(&edit::export(&before, &edits).script())?;
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options { changed: Some(&after.changed), ..Options::at(now) };
@@ -78,20 +77,4 @@ fn text(report: &Report, colour: Colour) -> String {
         number => format!("{number} changed objects: {}", names.join(", ")),
     };
     format!("{head}\n{}", difference::text(&report.difference, colour))
-}
-
-/// A script: commands, the manifest to apply as a here document, and the rest as comments.
-fn commands(export: &Export) -> String {
-    let mut out = String::new();
-    for command in &export.commands {
-        let _ = writeln!(out, "{}", clean(command));
-    }
-    if let Some(manifest) = &export.manifest {
-        // JSON has no line that could end it.
-        let _ = write!(out, "kubectl apply -f - <<'EOF'\n{manifest}EOF\n");
-    }
-    for words in &export.left_out {
-        let _ = writeln!(out, "# no command: {}", clean(words));
-    }
-    out
 }

@@ -12,7 +12,7 @@ use super::errors::Refusal;
 use super::object;
 use super::objects::Part;
 use super::resources::{Feature, Type};
-use super::schema::{self, Field, Merge, Schema, Shape};
+use super::schema::{self, Field, Fields, Merge, Schema, Shape, Typed};
 
 type Path = Vec<String>;
 type Paths = BTreeSet<Path>;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::schema::{self, Base, Field, Schema, Shape};
+use super::schema::{self, Base, Field, Schema, Shape, Typed};
 
 const MAGIC: &[u8; 4] = b"k8s\0";
 /// Messages inside messages; the deepest real one has about a dozen.

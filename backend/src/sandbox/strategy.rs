@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use vipscope_shared::admission::allocation::service_base;
 use vipscope_shared::admission::service::{self, Rejected};
-use vipscope_shared::admission::{FieldError, endpoints, labels};
+use vipscope_shared::admission::{FieldError, endpoints, labels, types};
 use vipscope_shared::model::IpFamily;
 
 use super::errors::Refusal;
@@ -48,11 +48,7 @@ fn shape<'de, T: Deserialize<'de>>(resource: Type, value: &'de Value) -> Result<
 /// 400: the body is not one of the resource's kind.
 pub fn cannot_handle(resource: Type, kind: &str, why: &str) -> Refusal {
     let info = resource.info();
-    let version = info.api_version();
-    Refusal::bad_request(format!(
-        "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
-        info.kind
-    ))
+    Refusal::bad_request(types::cannot_handle(kind, &info.api_version(), info.kind, why))
 }
 
 /// Admits `new`, which replaces `old` if there is one: afterwards it is what is stored.

@@ -97,7 +97,7 @@ struct Changes<'a> {
     with_pods: BTreeSet<Text>,
     /// Pods that are others, before and after.
     pods: Vec<[Option<&'a Arc<Pod>>; 2]>,
-    /// Node ports and health-check node ports of Services that are others.
+    /// Node ports and health-check node ports of Services that are others, and ports of such pods in their node's network.
     ports: HashSet<NonZeroU16>,
     /// Addresses of pods and Services that are others.
     ips: HashSet<IpAddr>,
@@ -141,6 +141,9 @@ impl<'a> Changes<'a> {
 
     fn take_pod(&mut self, pods: [Option<&'a Arc<Pod>>; 2], key: &Key) {
         self.ips.extend(pods.iter().flatten().flat_map(|pod| pod.ips.iter().copied()));
+        let hosts = pods.iter().flatten().filter(|pod| pod.host_network);
+        let containers = hosts.flat_map(|pod| &pod.containers);
+        self.ports.extend(containers.flat_map(|container| container.ports.iter().map(|port| port.port)));
         if pods.iter().any(Option::is_none) {
             self.with_pods.insert(key.namespace.clone());
         }

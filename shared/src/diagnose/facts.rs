@@ -14,8 +14,8 @@ use super::Progress;
 use super::finding::Problem;
 use crate::model::{
     ClusterState, Endpoint, EndpointSlice, Endpoints, Freshness, IpFamily, Key, Keyed, Kind, Labels,
-    MANAGED_BY_LABEL, Meta, Node, ObjectRef, Pod, ProxyMode, Selectors, Service, ServicePort, ServiceType,
-    Table, Text, TrafficPolicy,
+    MANAGED_BY_LABEL, Meta, Node, ObjectRef, Pod, Protocol, ProxyMode, Selectors, Service, ServicePort,
+    ServiceType, Table, Text, TrafficPolicy,
 };
 
 /// Manager of the slices that follow a selector.
@@ -60,6 +60,19 @@ pub struct Facts<'a> {
 /// The pods, in any namespace, that first have a label.
 type Strangers = HashMap<(Text, Text), Key>;
 
+/// Pods in their node's network, by the ports that they name.
+type HostPorts = FxHashMap<NonZeroU16, Vec<(Protocol, Key)>>;
+
+fn host_ports(state: &ClusterState) -> HostPorts {
+    let mut ports = HostPorts::default();
+    for pod in state.pods().values().filter(|pod| pod.host_network && !pod.phase.is_final()) {
+        for port in pod.containers.iter().flat_map(|container| &container.ports) {
+            ports.entry(port.port).or_default().push((port.protocol, pod.key().clone()));
+        }
+    }
+    ports
+}
+
 /// What depends on the nodes, and on the pods of all namespaces.
 #[derive(Debug, Default)]
 struct Whole {
@@ -67,6 +80,7 @@ struct Whole {
     dual_stack: OnceLock<bool>,
     /// For each family the first pod that has no address of it, but one of the other.
     lacking: [OnceLock<Option<Key>>; 2],
+    host_ports: OnceLock<HostPorts>,
 }
 
 impl<'a> Facts<'a> {
@@ -269,6 +283,12 @@ impl<'a> Facts<'a> {
     /// The Services that have a node port, by namespace and name.
     pub(super) fn with_node_port(&self, port: NonZeroU16) -> &[&'a Arc<Service>] {
         self.node_ports.get(&port).map_or(&[], Vec::as_slice)
+    }
+
+    /// The running pods with hostNetwork that name this port, with its protocol. Pods of all namespaces are looked at, once.
+    pub(super) fn on_host_port(&self, port: NonZeroU16) -> &[(Protocol, Key)] {
+        let ports = self.whole.host_ports.get_or_init(|| host_ports(self.state));
+        ports.get(&port).map_or(&[], Vec::as_slice)
     }
 
     /// All node ports in use.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::encode_objects::LAST_APPLIED;
-use super::{KEPT_ANNOTATIONS, proxy, wire};
+use super::{KEPT_ANNOTATIONS, plain, proxy, wire};
 use crate::delta::Object;
 use crate::model::*;
 
@@ -65,20 +65,6 @@ pub fn decode_as(kind: Kind, value: Value) -> Decoded {
     let fault = (!causes.0.is_empty())
         .then(|| Arc::new(Fault { object: object_ref.clone(), effect, causes: causes.0 }));
     Decoded { object_ref, object, fault }
-}
-
-/// Whether every field that vipscope reads has the type that the API gives it.
-pub fn check_types(kind: Kind, value: &Value) -> Result<(), Cause> {
-    let value = value.clone();
-    match kind {
-        Kind::Namespace => parse::<wire::Named>(value).map(drop),
-        Kind::Node => parse::<wire::Node>(value).map(drop),
-        Kind::Pod => parse::<wire::Pod>(value).map(drop),
-        Kind::Service => parse::<wire::Service>(value).map(drop),
-        Kind::EndpointSlice => parse::<wire::EndpointSlice>(value).map(drop),
-        Kind::Endpoints => parse::<wire::Endpoints>(value).map(drop),
-        Kind::ProxyConfig => parse::<wire::ConfigMap>(value).map(drop),
-    }
 }
 
 fn read(kind: Kind, value: Value, causes: &mut Causes) -> Result<Object, Cause> {
@@ -134,7 +120,7 @@ pub(super) fn cause(field: impl Into<Text>, reason: impl Into<Text>) -> Cause {
 fn parse<T: DeserializeOwned>(value: Value) -> Result<T, Cause> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        cause(if path == "." { "" } else { &path }, error.inner().to_string())
+        cause(if path == "." { "" } else { &path }, plain(&error.inner().to_string()))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::decode;
@@ -30,6 +30,8 @@ pub enum FileError {
     Yaml(String),
     #[error("document {document} is not a Kubernetes object: it has no `kind`")]
     NotAnObject { document: usize },
+    #[error("document {document}, a {kind}: items: expected a list of objects, found {found}")]
+    Items { document: usize, kind: String, found: &'static str },
 }
 
 /// Reads Kubernetes objects from JSON or YAML text. A bad object is reported, and the rest is still loaded.
@@ -124,22 +126,37 @@ fn add(loaded: &mut Loaded, document: Value, number: usize) -> Result<(), FileEr
 }
 
 /// `List`, or a typed list such as `ServiceList`, whose items leave out kind and apiVersion.
-fn add_list(loaded: &mut Loaded, kind: &str, document: Value, number: usize) -> Result<(), FileError> {
-    #[derive(Deserialize)]
-    struct List {
-        #[serde(rename = "apiVersion", default)]
-        api_version: String,
-        #[serde(default)]
-        items: Option<Vec<Value>>,
-    }
-    let list = List::deserialize(document).map_err(|error| FileError::Json(format!("{kind}: {error}")))?;
+fn add_list(loaded: &mut Loaded, kind: &str, mut document: Value, number: usize) -> Result<(), FileError> {
+    let items = match document.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        None | Some(Value::Null) => Vec::new(),
+        Some(other) => {
+            let kind = kind.chars().take(LONGEST_KIND).collect();
+            return Err(FileError::Items { document: number, kind, found: what(&other) });
+        }
+    };
+    let version = document.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     let item_kind = kind.strip_suffix("List").unwrap_or_default();
-    for mut item in list.items.unwrap_or_default() {
+    for mut item in items {
         if let (false, Value::Object(fields)) = (item_kind.is_empty(), &mut item) {
             fields.entry("kind").or_insert_with(|| item_kind.into());
-            fields.entry("apiVersion").or_insert_with(|| list.api_version.clone().into());
+            fields.entry("apiVersion").or_insert_with(|| version.into());
         }
         add(loaded, item, number)?;
     }
     Ok(())
+}
+
+/// Most characters of a kind in a message.
+const LONGEST_KIND: usize = 60;
+
+fn what(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
 }

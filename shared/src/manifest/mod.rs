@@ -10,12 +10,14 @@ mod encode_objects;
 mod file;
 mod proxy;
 mod wire;
+mod words;
 
-pub use decode::{Decoded, check_types, decode, decode_as, kind_of};
+pub use decode::{Decoded, decode, decode_as, kind_of};
 pub use encode::{encode_endpoints, encode_slice};
 pub use encode_objects::{encode, encode_proxy_settings};
 pub use file::{FileError, Loaded, load, load_into, parse_documents, to_yaml};
 pub use proxy::proxy_settings;
+pub use words::plain;
 
 /// Annotations that are kept, by prefix: those that change traffic or what vipscope says.
 pub const KEPT_ANNOTATIONS: [&str; 7] = [

@@ -1,6 +1,7 @@
 //! kube-proxy's configuration file (`config.conf`), YAML or JSON, to [`ProxySettings`].
 
 use super::decode::{cause, cidr, ip};
+use super::plain;
 use super::wire::{KubeProxyConfiguration, ModeSettings};
 use crate::model::{Cause, LocalDetector, Masquerade, NodePortAddresses, ProxyMode, ProxySettings, Text};
 
@@ -13,7 +14,8 @@ pub(super) fn settings(field: &str, text: &str) -> Result<ProxySettings, Cause> 
         .map_err(|error| bad(super::file::one_line(&error)))?;
     let wire = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        bad(if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) })
+        let reason = plain(&error.inner().to_string());
+        bad(if path == "." { reason } else { format!("{path}: {reason}") })
     })?;
     understood(field, wire)
 }
@@ -23,7 +25,7 @@ pub fn proxy_settings(value: &serde_json::Value) -> Result<ProxySettings, Cause>
     const WHOLE: &str = "KubeProxyConfiguration";
     let wire = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        cause(if path == "." { WHOLE } else { &path }, error.inner().to_string())
+        cause(if path == "." { WHOLE } else { &path }, plain(&error.inner().to_string()))
     })?;
     understood(WHOLE, wire).map_err(|found| {
         let inside = found.field.strip_prefix(WHOLE).and_then(|field| field.strip_prefix(": "));

@@ -60,6 +60,7 @@ const PORTS_END: &str = "targetPort: http}]}";
 const INGRESS: Edit =
     (PORTS_END, "targetPort: http}]}\nstatus: {loadBalancer: {ingress: [{ip: 192.0.2.7}]}}");
 const AT_30080: Edit = (PORTS_END, "targetPort: http, nodePort: 30080}]}");
+const AT_30080_ONLY_TARGET: Edit = (PORTS_END, "targetPort: 30080}]}");
 const DUAL: Edit = (
     "ipFamilies: [IPv4], ipFamilyPolicy: SingleStack",
     "ipFamilies: [IPv4, IPv6], ipFamilyPolicy: PreferDualStack",
@@ -105,6 +106,14 @@ const UNLIKE: &str = "{apiVersion: v1, kind: Endpoints, metadata: {name: databas
 const LABELLED_ENDPOINTS: &str = "{apiVersion: v1, kind: Endpoints, metadata: {name: other, namespace: shop, labels: {endpoints.kubernetes.io/managed-by: endpoint-controller}}}";
 const CLIENT_C: &str = "{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: shop, labels: {app: client}}, spec: {nodeName: node-c, containers: [{name: main}]}, status: {phase: Running, podIP: 10.244.2.9}}";
 const CLIENT_A: &str = "{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: shop, labels: {app: client}}, spec: {nodeName: node-a, containers: [{name: main}]}, status: {phase: Running, podIP: 10.244.0.9}}";
+const HOST_30080: &str = "{apiVersion: v1, kind: Pod, metadata: {name: host, namespace: other, labels: {app: host}}, spec: {hostNetwork: true, nodeName: node-a, containers: [{name: main, ports: [{containerPort: 30080}]}]}, status: {phase: Running, podIP: 192.168.0.1}}";
+const HOST_30081: &str = "{apiVersion: v1, kind: Pod, metadata: {name: host, namespace: other, labels: {app: host}}, spec: {hostNetwork: true, nodeName: node-a, containers: [{name: main, ports: [{containerPort: 30081}]}]}, status: {phase: Running, podIP: 192.168.0.1}}";
+const HOST_UDP_30080: &str = "{apiVersion: v1, kind: Pod, metadata: {name: host, namespace: other, labels: {app: host}}, spec: {hostNetwork: true, nodeName: node-a, containers: [{name: main, ports: [{containerPort: 30080, protocol: UDP}]}]}, status: {phase: Running, podIP: 192.168.0.1}}";
+const POD_30080: &str = "{apiVersion: v1, kind: Pod, metadata: {name: host, namespace: other, labels: {app: host}}, spec: {nodeName: node-a, containers: [{name: main, ports: [{containerPort: 30080}]}]}, status: {phase: Running, podIP: 10.244.0.77}}";
+const BACKEND_30080: &str = "{apiVersion: v1, kind: Pod, metadata: {name: host, namespace: shop, labels: {app: web}}, spec: {hostNetwork: true, nodeName: node-a, containers: [{name: main, ports: [{name: http, containerPort: 30080}]}]}, status: {phase: Running, podIP: 192.168.0.1}}";
+const CALLER_C: &str = "{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: shop, labels: {app: client}, annotations: {vipscope.dev/simulated-calls: 'data/queue=1, shop/web:http=2'}}, spec: {nodeName: node-c, containers: [{name: main}]}, status: {phase: Running, podIP: 10.244.2.9}}";
+const CALLER_OF_OTHER_C: &str = "{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: shop, labels: {app: client}, annotations: {vipscope.dev/simulated-calls: 'shop/webs=2'}}, spec: {nodeName: node-c, containers: [{name: main}]}, status: {phase: Running, podIP: 10.244.2.9}}";
+const CALLER_A: &str = "{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: shop, labels: {app: client}, annotations: {vipscope.dev/simulated-calls: 'shop/web=2'}}, spec: {nodeName: node-a, containers: [{name: main}]}, status: {phase: Running, podIP: 10.244.0.9}}";
 const CLIENT_ELSEWHERE: &str = "{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: other, labels: {app: client}}, spec: {nodeName: node-c, containers: [{name: main}]}, status: {phase: Running, podIP: 10.244.2.9}}";
 const CLIENT_V6: &str = "{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: other, labels: {app: client}}, spec: {nodeName: node-c, containers: [{name: main}]}, status: {phase: Running, podIP: \"fd00:2::9\"}}";
 const API_POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: api-77-x, namespace: shop, labels: {app: web, pod-template-hash: \"77\"}, ownerReferences: [{kind: ReplicaSet, name: api-77, controller: true}]}, spec: {nodeName: node-a, containers: [{name: web, ports: [{name: http, containerPort: 8080}], readinessProbe: {httpGet: {port: http}}}]}, status: {phase: Running, podIP: 10.244.0.6, conditions: [{type: Ready, status: \"True\"}]}}";
@@ -391,6 +400,9 @@ pub const ROWS: &[Row] = &[
     (29, "", &[NP_LOCAL, ALL_DYING], &[]),
     (29, "", &[ITP_LOCAL, ALL_UNREADY], &[]),
     (30, WEB_WARN, &[ITP_LOCAL, C_TO_A], &[CLIENT_C]),
+    (30, WEB_ERROR, &[ITP_LOCAL, C_TO_A], &[CALLER_C]),
+    (30, WEB_WARN, &[ITP_LOCAL, C_TO_A], &[CALLER_OF_OTHER_C]),
+    (30, "", &[ITP_LOCAL, C_TO_A], &[CALLER_A]),
     (30, "", &[ITP_LOCAL, C_TO_A], &[CLIENT_A]),
     (30, "", &[ITP_LOCAL, C_TO_A], &[CLIENT_ELSEWHERE]),
     (30, "", &[C_TO_A], &[CLIENT_C]),
@@ -527,6 +539,13 @@ pub const ROWS: &[Row] = &[
     ),
     (37, "error Service shop/later", &[NODE_PORT, AT_30080], &[LATER_30080]),
     (37, "", &[NODE_PORT, AT_30080], &[LATER_30081]),
+    // A process of a node.
+    (37, WEB_ERROR, &[NODE_PORT, AT_30080], &[HOST_30080]),
+    (37, "", &[NODE_PORT, AT_30080], &[HOST_30081]),
+    (37, "", &[NODE_PORT, AT_30080], &[HOST_UDP_30080]),
+    (37, "", &[NODE_PORT, AT_30080], &[POD_30080]),
+    (37, "", &[NODE_PORT, AT_30080], &[BACKEND_30080]),
+    (37, "", &[AT_30080_ONLY_TARGET], &[HOST_30080]),
     (
         37,
         "",

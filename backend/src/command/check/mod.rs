@@ -1,20 +1,22 @@
 //! `vipscope check`: what is wrong with the Services in a file. The same input and `--now` always give the same output.
 //!
 //! Text for people, JSON for scripts, SARIF for code scanning. Exit code 1 if a finding that nobody suppressed is as bad as
-//! `--fail-on`, else 0; bad input is an error, for which `main` exits with 2.
+//! `--fail-on`, else 0. Bad input is an error, for which `main` exits with 2; so it is if one object can't be read, but then the
+//! others are checked all the same.
 
 mod sarif;
 mod text;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde::Serialize;
 use vipscope_shared::diagnose::{CHECKS, Check, Code, How, Options, Report, Severity, diagnose};
-use vipscope_shared::model::Kind;
+use vipscope_shared::model::{Fault, FaultEffect, Kind};
 
-use super::{Colour, cluster_file, print};
+use super::{BAD_INPUT, Colour, cluster_file, print};
 use crate::args::{CheckArgs, FailOn};
 
 /// Exit code for findings that are bad enough.
@@ -29,10 +31,11 @@ pub fn run(args: &CheckArgs, colour: Colour) -> Result<ExitCode> {
     let now = args.now.unwrap_or_else(Timestamp::now);
     let options = Options { now, ignore: args.ignore.iter().copied().collect() };
     let report = diagnose(&state, &options);
+    let faults: Vec<&Fault> = state.faults().map(Arc::as_ref).collect();
     let output = if args.json {
-        json(&JsonReport { now, report: &report })?
+        json(&JsonReport { now, report: &report, faults: &faults })?
     } else if args.sarif {
-        json(&sarif::log(&report, file))?
+        json(&sarif::log(&report, &faults, file))?
     } else {
         text::report(&report, colour)
     };
@@ -41,6 +44,10 @@ pub fn run(args: &CheckArgs, colour: Colour) -> Result<ExitCode> {
         FailOn::Never => false,
         FailOn::AtLeast(least) => severity >= least,
     };
+    if faults.iter().any(|fault| unreadable(fault)) {
+        // Named on standard error as the file was read.
+        return Ok(ExitCode::from(BAD_INPUT));
+    }
     let failed = report.active().any(|finding| bad_enough(finding.severity));
     Ok(if failed { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
 }
@@ -50,6 +57,13 @@ struct JsonReport<'a> {
     now: Timestamp,
     #[serde(flatten)]
     report: &'a Report,
+    /// Objects that could not be read, or not wholly.
+    faults: &'a [&'a Fault],
+}
+
+/// Nothing of the object is checked.
+fn unreadable(fault: &Fault) -> bool {
+    fault.effect == FaultEffect::Dropped
 }
 
 /// One check of `check --list --json`.

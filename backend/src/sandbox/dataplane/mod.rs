@@ -28,9 +28,10 @@ use crate::agent::{
     ConnectionCount, Counters, Dataplane, DataplaneError, Fleet, NodeRuleset, ProxyStatus, Reading,
 };
 
-pub use callers::{CALLS_ANNOTATION, OUTSIDE_ANNOTATION};
+pub use callers::OUTSIDE_ANNOTATION;
 pub use faults::FaultRefused;
 pub use plane::Cadence;
+pub use vipscope_shared::traffic::CALLS_ANNOTATION;
 pub use world::World;
 
 /// How often the world moves on.

@@ -10,7 +10,7 @@ use vipscope_shared::model::{ClusterState, Key, Kind, ProxyMode, Text};
 use vipscope_shared::predict::{Question, Reply, ask};
 use vipscope_shared::traffic::{DriftKind, DriftLine, NodeFault};
 
-use super::callers::CALLS_ANNOTATION;
+use super::CALLS_ANNOTATION;
 use super::plane::Cadence;
 use super::world::World;
 use crate::agent::meter::Meter;

@@ -22,9 +22,9 @@ use vipscope_shared::proxy::incremental::{SharedPorts, Touched};
 use vipscope_shared::trace::{Origin, Packet};
 use vipscope_shared::traffic::NodeFault;
 
-use super::callers::{
-    CALLS_ANNOTATION, Call, Callers, Due, OUTSIDE_ANNOTATION, OUTSIDE_RATE, Who, parse_calls, rate_of,
-};
+use vipscope_shared::traffic::{CALLS_ANNOTATION, Call, parse_calls, rate_of};
+
+use super::callers::{Callers, Due, OUTSIDE_ANNOTATION, OUTSIDE_RATE, Who};
 use super::faults::{self, FaultRefused};
 use super::plane::{Cadence, Plane};
 use crate::agent::ProxyStatus;

@@ -1,4 +1,4 @@
-//! The edits to take along: as kubectl commands, as a manifest to apply, or as the list itself. To copy, or as a file.
+//! The edits to take along: as a script of kubectl commands, as a manifest of what it applies, or as the list itself. To copy, or as a file.
 
 use leptos::prelude::*;
 use vipscope_shared::whatif::edit::export;
@@ -21,15 +21,16 @@ pub fn ExportPane() -> impl IntoView {
     let exported = Memo::new(move |_| {
         shell.plan.with(|plan| {
             let made = shell.store.state(|state| export(state, plan.edits()));
-            let commands = made.commands.iter().map(|command| format!("{command}\n")).collect::<String>();
+            let script = if made.is_empty() { String::new() } else { made.script() };
             let list = print_edits(plan.edits(), Notation::Json);
             let forms = [
-                ("kubectl", "what-if.sh", commands),
-                ("Manifest", "what-if.json", made.manifest.unwrap_or_default()),
+                ("kubectl", "what-if.sh", script),
+                ("Manifest", "what-if.json", made.manifest().unwrap_or_default()),
                 ("Edit list", "edits.json", list),
             ];
             let forms = forms.map(|(name, file, text)| Form { name, file, text });
-            (forms.into_iter().filter(|form| !form.text.is_empty()).collect::<Vec<Form>>(), made.left_out)
+            let left_out: Vec<String> = made.left_out().map(str::to_owned).collect();
+            (forms.into_iter().filter(|form| !form.text.is_empty()).collect::<Vec<Form>>(), left_out)
         })
     });
     let forms = move || exported.get().0.into_iter().map(form).collect_view();

@@ -10,12 +10,12 @@ use super::workload::siblings;
 use super::world::World;
 use super::{Outcome, node};
 use crate::admission::service::{self, Rejected, dns_label, dns_subdomain};
-use crate::admission::{FieldError, endpoints, labels};
+use crate::admission::{FieldError, endpoints, labels, strategic, types};
 use crate::controllers::{endpointslices, mirroring};
 use crate::delta::Object;
-use crate::manifest::{check_types, decode_as, encode, kind_of};
+use crate::manifest::{decode_as, encode, kind_of};
 use crate::model::{Cause, EndpointSlice, Key, Keyed, Kind, MANAGED_BY_LABEL, Meta, PodPhase, Service};
-use crate::whatif::edit::{ObjectName, kind_word};
+use crate::whatif::edit::{ObjectName, kind_word, with_namespace};
 
 /// Annotation in which `kubectl apply` notes the manifest.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -39,37 +39,35 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// Makes or replaces an object. What the manifest leaves out has its default; allocated addresses and ports, status and age of
-/// an object that is there stay.
+/// Makes an object, or changes it as `kubectl apply` does: what the manifest leaves out stays as it is, unless a manifest that was
+/// applied before by the same edits had it. What other manifests had before is not known: kubectl, where it does not know, does
+/// the same. A `status` is merged as well.
 pub(super) fn apply(world: &mut World<'_>, manifest: &Value) -> Outcome {
     let Some(kind) = kind_of(manifest) else { return Err(not_kept(manifest)) };
-    let mut value = manifest.clone();
-    if !value["metadata"].is_object() {
+    if !manifest["metadata"].is_object() {
         return Err("metadata: Required value".to_owned());
     }
-    if !matches!(kind, Kind::Namespace | Kind::Node) {
-        // What kubectl does with a manifest that names none.
-        match &value["metadata"]["namespace"] {
-            Value::Null => value["metadata"]["namespace"] = "default".into(),
-            Value::String(text) if text.is_empty() => value["metadata"]["namespace"] = "default".into(),
-            _ => {}
-        }
-    }
-    let name = decode_as(kind, value.clone()).object_ref.key;
+    let mut value = with_namespace(manifest);
     check_shape(kind, &value)?;
     check_name(kind, &value)?;
-    let old = world.state.object(kind, &name);
-    if old.is_none() {
-        check_namespace(world, kind, &name)?;
+    let object = decode_as(kind, value.clone()).object_ref;
+    let old = world.state.object(kind, &object.key);
+    let applied = value.clone();
+    match &old {
+        None => check_namespace(world, kind, &object.key)?,
+        Some(old) => value = merged(world.last_applied(&object), &applied, encode(old))?,
     }
     note_applied(&mut value, manifest);
-    if let Some(old) = &old
-        && value["status"].is_null()
-        && !encode(old)["status"].is_null()
-    {
-        value["status"] = encode(old)["status"].clone();
-    }
-    store(world, kind, value, old.as_ref())
+    store(world, kind, value, old.as_ref())?;
+    world.note_applied(object, applied);
+    Ok(())
+}
+
+/// The object with the manifest applied to it.
+fn merged(last: &Value, manifest: &Value, mut object: Value) -> Outcome<Value> {
+    let patch = strategic::three_way(last, manifest, &object).map_err(|error| error.to_string())?;
+    strategic::merge(&mut object, &patch).map_err(|error| error.to_string())?;
+    Ok(object)
 }
 
 fn note_applied(value: &mut Value, manifest: &Value) {
@@ -180,10 +178,13 @@ fn store(world: &mut World<'_>, kind: Kind, mut value: Value, old: Option<&Objec
     write(world, object, old)
 }
 
-/// Every field that is read has the type that the API gives it.
+/// Every field has the type that the API gives it. After this, code may index known paths.
 fn check_shape(kind: Kind, value: &Value) -> Outcome {
-    let types = check_types(kind, value).or_else(|cause| if is_range(&cause) { Ok(()) } else { Err(cause) });
-    check_objects(kind, value).and(types).map_err(|cause| cannot_handle(kind, value, &cause))
+    let (types, name) = (types::watched(), kind_word(kind));
+    let version = value["apiVersion"].as_str().unwrap_or_default();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let error = types.of_kind(group, name).and_then(|schema| types.type_error(value, schema));
+    error.map_or(Ok(()), |why| Err(types::cannot_handle(name, version, name, &why)))
 }
 
 fn words(cause: &Cause) -> String {
@@ -192,53 +193,6 @@ fn words(cause: &Cause) -> String {
     } else {
         format!("{}: {}", cause.field, cause.reason)
     }
-}
-
-/// A number that does not fit, such as a port above 65535: validation has better words for it.
-fn is_range(cause: &Cause) -> bool {
-    cause.reason.starts_with("invalid value: integer") || cause.reason.contains("untagged enum IntOrString")
-}
-
-fn cannot_handle(kind: Kind, value: &Value, cause: &Cause) -> String {
-    let version = value["apiVersion"].as_str().unwrap_or_default();
-    let kind = kind_word(kind);
-    format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {}", words(cause))
-}
-
-/// Where the API has an object there is one: an array would pass for it with the reader of the slim types.
-fn check_objects(kind: Kind, value: &Value) -> Result<(), Cause> {
-    let plain =
-        ["metadata", "spec", "status", "spec.sessionAffinityConfig", "spec.sessionAffinityConfig.clientIP"];
-    let of_lists: &[&str] = match kind {
-        Kind::Service => &["spec.ports"],
-        Kind::EndpointSlice => &["ports", "endpoints"],
-        Kind::Endpoints => &["subsets"],
-        _ => &[],
-    };
-    let at = |path: &str| path.split('.').try_fold(value, |value, name| value.get(name));
-    let wrong =
-        |path: String| Err(Cause { field: path.into(), reason: "invalid type: expected an object".into() });
-    for path in plain {
-        if at(path).is_some_and(|found| !found.is_null() && !found.is_object()) {
-            return wrong(path.to_owned());
-        }
-    }
-    for path in of_lists {
-        let items = at(path).and_then(Value::as_array).into_iter().flatten();
-        for (nth, item) in items.enumerate() {
-            if !item.is_object() {
-                return wrong(format!("{path}[{nth}]"));
-            }
-            for inner in ["addresses", "notReadyAddresses", "ports"] {
-                let objects = kind == Kind::Endpoints;
-                let list = item.get(inner).and_then(Value::as_array).filter(|_| objects);
-                if let Some(at) = list.and_then(|list| list.iter().position(|item| !item.is_object())) {
-                    return wrong(format!("{path}[{nth}].{inner}[{at}]"));
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 fn admit(world: &mut World<'_>, kind: Kind, key: &Key, value: &mut Value, old: Option<&Object>) -> Outcome {

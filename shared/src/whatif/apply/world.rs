@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde_json::Value;
 
 use super::Edited;
 use crate::admission::allocation::{Allocations, Families, Held};
@@ -22,6 +23,8 @@ pub(super) struct World<'a> {
     pub(super) state: ClusterState,
     pub(super) now: Timestamp,
     touched: BTreeSet<ObjectRef>,
+    /// Manifests that the edits have applied to objects that are there.
+    applied: FxHashMap<ObjectRef, Value>,
     room: Option<Room>,
     allocations: Option<Allocations>,
 }
@@ -36,7 +39,15 @@ struct Room {
 impl<'a> World<'a> {
     pub(super) fn new(before: &'a ClusterState, now: Timestamp) -> World<'a> {
         let state = before.clone();
-        World { before, state, now, touched: BTreeSet::new(), room: None, allocations: None }
+        World {
+            before,
+            state,
+            now,
+            touched: BTreeSet::new(),
+            applied: FxHashMap::default(),
+            room: None,
+            allocations: None,
+        }
     }
 
     /// Makes or replaces an object.
@@ -72,8 +83,18 @@ impl<'a> World<'a> {
             _ => {}
         }
         let object = ObjectRef { kind, key: key.clone() };
+        self.applied.remove(&object);
         let _ = self.state.apply(&Change::Delete(object.clone()));
         self.touched.insert(object);
+    }
+
+    /// The manifest that the edits have applied to the object before; else `null`.
+    pub(super) fn last_applied(&self, object: &ObjectRef) -> &Value {
+        self.applied.get(object).unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn note_applied(&mut self, object: ObjectRef, manifest: Value) {
+        self.applied.insert(object, manifest);
     }
 
     fn leave(&mut self, key: &Key) {

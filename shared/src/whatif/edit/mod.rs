@@ -14,9 +14,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use export::{Export, export};
+pub use export::{Export, Step, export};
 pub use parse::{BadEdits, MOST_EDITS, parse, read};
 
+use crate::manifest::kind_of;
 use crate::model::{Key, Kind, ObjectRef, PROXY_CONFIG_MAP, Text, key_text};
 
 /// One change. In JSON the field `op` names it.
@@ -166,6 +167,17 @@ impl fmt::Display for ObjectName {
 /// The kind as the API names it.
 pub(in crate::whatif) fn kind_word(kind: Kind) -> &'static str {
     if kind == Kind::ProxyConfig { "ConfigMap" } else { kind.as_str() }
+}
+
+/// The manifest with the namespace that kubectl takes for one that names none.
+pub(in crate::whatif) fn with_namespace(manifest: &Value) -> Value {
+    let mut manifest = manifest.clone();
+    let namespaced = kind_of(&manifest).is_some_and(|kind| !matches!(kind, Kind::Namespace | Kind::Node));
+    let unnamed = |namespace: Option<&Value>| namespace.is_none_or(|name| name.is_null() || name == "");
+    if namespaced && manifest["metadata"].is_object() && unnamed(manifest["metadata"].get("namespace")) {
+        manifest["metadata"]["namespace"] = "default".into();
+    }
+    manifest
 }
 
 macro_rules! as_text {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::{Edit, NodeEdit, ObjectName, PodEdit, WorkloadName};
-use crate::manifest::parse_documents;
+use crate::manifest::{parse_documents, plain};
 use crate::model::{Key, Text, key_text};
 
 /// Most edits of one list.
@@ -92,6 +92,7 @@ fn one(value: Value) -> Result<Edit, (String, String)> {
     read.map_err(|error| {
         let path = track.path().to_string();
         let field = path.strip_prefix(&op).unwrap_or_default().trim_start_matches('.').to_owned();
+        let error = plain(&error.to_string());
         let reason = if field.is_empty() { format!("{op}: {error}") } else { format!("{field}: {error}") };
         (field, reason)
     })

@@ -4,10 +4,14 @@
 //! `GET api/v1/traffic` (WebSocket) sends a [`TrafficMessage::Edges`] first and whenever edges come or go, and a
 //! [`TrafficMessage::Rates`] once a second; numbers in it are of the last `Edges`. `GET api/v1/nodes` answers [`NodesResponse`].
 
+mod calls;
+
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use calls::{CALLS_ANNOTATION, Call, CallError, parse_calls, rate_of};
 
 use crate::model::{IpFamily, Key, Protocol, ProxyMode, Text, key_text};
 
