@@ -112,7 +112,7 @@ pub fn targets_in(
                     name => name.to_owned(),
                 };
                 let by_port = ports.as_ref().is_none_or(|ports| ports.contains(&&*port));
-                by_port && of.contains(&target.family) && ways.iter().any(|way| is_way(way, target))
+                by_port && of.contains(&target.family) && ways.iter().any(|way| is_way(way, target, &all))
             };
             said.extend(all.iter().filter(is_meant).cloned());
         }
@@ -134,7 +134,11 @@ fn families_in<'w>(ways: &'w str, all: &BTreeSet<IpFamily>) -> (&'w str, BTreeSe
     (ways, all.clone())
 }
 
-fn is_way(way: &str, target: &Target) -> bool {
+fn is_way(way: &str, target: &Target, all: &BTreeSet<Target>) -> bool {
+    if way == "any unused port of the cluster IP" {
+        let is_it = |known: &Target| known.kind == TargetKind::ClusterIp && known.ip == target.ip;
+        return target.kind == TargetKind::UnusedPort && all.iter().any(is_it);
+    }
     if way == "at all addresses" || way == "ports" {
         return !matches!(
             target.kind,

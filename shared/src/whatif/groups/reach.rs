@@ -18,6 +18,9 @@ use crate::whatif::flows::{own_addresses, own_destinations};
 /// Ports of a Service that are named although all are meant.
 const MOST_PORTS: usize = 3;
 
+/// The address of an unused port, where it is the only cluster IP of the Service in the family.
+const CLUSTER_IP: &str = "the cluster IP";
+
 /// A target of a known Service. The number of an unused port says nothing: 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Door {
@@ -137,6 +140,17 @@ fn is_address(kind: TargetKind) -> bool {
     is_port(kind) && kind != TargetKind::LocalhostNodePort
 }
 
+/// Whether these are the unused ports of the Service's only cluster IP in the family, and nothing else.
+fn is_unused_of_cluster_ip(found: &BTreeSet<&Door>, all: &Doors) -> bool {
+    let Some(first) = found.first().filter(|door| found.len() == 1 && door.kind == TargetKind::UnusedPort)
+    else {
+        return false;
+    };
+    let is_cluster_ip = |door: &&Door| door.kind == TargetKind::ClusterIp && door.family == first.family;
+    let ips: BTreeSet<Option<IpAddr>> = all.iter().filter(is_cluster_ip).map(|door| door.ip).collect();
+    ips.len() == 1 && ips.contains(&first.ip)
+}
+
 /// The ways to some targets of a Service.
 struct Ways {
     doors: Doors,
@@ -160,7 +174,9 @@ impl Ways {
                 .filter(|door| (&door.port, door.kind, door.family) == (port, kind, family))
                 .collect();
             let ways = by_port.entry((is_port(kind), port)).or_default();
-            if found == every {
+            if is_unused_of_cluster_ip(&found, &all) {
+                ways.insert((Way { kind, only: Some(CLUSTER_IP.to_owned()) }, family));
+            } else if found == every {
                 ways.insert((Way { kind, only: None }, family));
             } else {
                 let only = |door: &&Door| (Way { kind, only: Some(door.address()) }, family);
