@@ -115,6 +115,9 @@ impl Page {
             _ => format!("{} Services", services.len()),
         };
         self.head(group.grade, &format!("{title}: {} ({flows})", group.change));
+        if let Some(part) = &group.failing {
+            self.line(&format!("  fails   {part} of new connections"));
+        }
         let most = match group.grade {
             // Whatever fails is named.
             Grade::Lost | Grade::Degraded => usize::MAX,

@@ -50,6 +50,9 @@ pub struct FlowGroup {
     /// The summary of each of the flows; where they differ in the number or names of endpoints, what is true of all:
     /// `1 to 4 endpoints → refused`.
     pub change: String,
+    /// Of degraded flows, the part of new connections that fails afterwards: `1/3`, `1/4 to 1/2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<String>,
     /// Why, when modes or configurations are compared: of each of the flows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,

@@ -150,14 +150,19 @@ pub(in crate::whatif) fn list(names: impl IntoIterator<Item = String>) -> String
     }
 }
 
+/// Whether somebody answers who is meant to.
+pub(in crate::whatif) fn is_answered(verdict: Verdict, kind: TargetKind) -> bool {
+    match verdict {
+        Verdict::Deliver | Verdict::Accept => true,
+        // On an address of the node, its own processes may answer what no rule takes.
+        Verdict::NoMatch => kind == TargetKind::HealthCheck,
+        Verdict::Drop | Verdict::Reject | Verdict::Unknown => false,
+    }
+}
+
 /// The share of the connections that are answered.
 fn success(chances: &[Chance], target: &Target) -> Option<Fraction> {
-    // On an address of the node, its own processes may answer what no rule takes.
-    let answered = |chance: &&Chance| match chance.verdict {
-        Verdict::Deliver | Verdict::Accept => true,
-        Verdict::NoMatch => target.kind == TargetKind::HealthCheck,
-        Verdict::Drop | Verdict::Reject | Verdict::Unknown => false,
-    };
+    let answered = |chance: &&Chance| is_answered(chance.verdict, target.kind);
     chances.iter().filter(answered).try_fold(Fraction::ZERO, |sum, chance| {
         let [part, whole] = chance.fraction;
         sum.plus(Fraction::new(part, whole)?)

@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use crate::trace::Verdict;
+use crate::trace::{Fraction, Verdict};
 use crate::whatif::difference::{FlowChange, Share};
+use crate::whatif::flows::words::is_answered;
 
 const OTHERS: &str = ", other ones";
 
@@ -59,6 +60,19 @@ impl Kind {
         let rest = if *most == 1 && rest == OTHERS { ", another one" } else { rest };
         format!("{before}{}{rest}", endpoints(*least, *most))
     }
+}
+
+/// The part of new connections that fails afterwards: `1/3`, `1/4 to 1/2`. `None` if it has no exact form.
+pub(super) fn failing(flows: &[&FlowChange]) -> Option<String> {
+    let of_flow = |flow: &&FlowChange| {
+        let failed = flow.after.iter().filter(|share| !is_answered(share.verdict, flow.target.kind));
+        failed
+            .map(|share| share.fraction)
+            .try_fold(Fraction::ZERO, |sum, [part, whole]| sum.plus(Fraction::new(part, whole)?))
+    };
+    let parts: BTreeSet<Fraction> = flows.iter().map(of_flow).collect::<Option<_>>()?;
+    let (least, most) = (parts.first()?, parts.last()?);
+    Some(if least == most { least.to_string() } else { format!("{least} to {most}") })
 }
 
 /// Endpoints before and after.

@@ -59,9 +59,11 @@ struct Maker<'a> {
 impl<'a> Maker<'a> {
     fn group(&self, what: What<'_>, targets: ByTarget<'a>) -> FlowGroup {
         let flows: Vec<&FlowChange> = targets.values().flatten().map(|nth| &self.flows[*nth]).collect();
+        let failing = (what.grade == Grade::Degraded).then(|| change::failing(&flows)).flatten();
         FlowGroup {
             grade: what.grade,
             change: what.kind.words(&flows),
+            failing,
             cause: what.cause.map(str::to_owned),
             parts: self.parts(targets),
         }
