@@ -262,6 +262,9 @@ pub struct CompareArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// Every changed flow with its shares, instead of groups of flows
+    #[arg(long, conflicts_with = "json")]
+    pub all: bool,
     /// The time by which ages in findings are judged: 2026-01-31T12:00:00Z [default: the clock]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub now: Option<Timestamp>,
@@ -302,8 +305,11 @@ pub struct WhatifArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// Every changed flow with its shares, instead of groups of flows
+    #[arg(long, conflicts_with = "json")]
+    pub all: bool,
     /// Prints the kubectl commands that make the edits, instead of what they would do
-    #[arg(long, conflicts_with_all = ["json", "fail_on"])]
+    #[arg(long, conflicts_with_all = ["json", "all", "fail_on"])]
     pub kubectl: bool,
     /// Exit with 1 if a flow is lost, or also if one is degraded: lost | degraded | never
     #[arg(long, value_name = "GRADE", default_value = "never", value_parser = fail_on_grade)]

@@ -90,14 +90,16 @@ const UNREADY: &str = r#"[{"op":"pod","pod":"shop/web-5d9-a","state":"unready"}]
 fn text_for_people() {
     let output = Files::new(SCALED_DOWN).run(&[]);
     let found = text(&output);
-    for expected in [
-        "3 changed objects: Pod/shop/web-5d9-a, Pod/shop/web-5d9-b, EndpointSlice/shop/web-x1\n",
-        "1 changed flow: 1 lost\n\nlost     shop/web:http cluster IP 10.96.1.5:80 tcp, IPv4\n  from    all pods;",
-        "  change  2 endpoints → refused\n  before  1/2 10.244.0.5:8080 pod shop/web-5d9-a\n          1/2 10.244.1.5:8080 pod shop/web-5d9-b\n",
-        "  after   refused: shop/web:http has no endpoints\n",
-        "New findings\n",
-        "SVC00",
-    ] {
+    let expected = "3 changed objects: Pod/shop/web-5d9-a, Pod/shop/web-5d9-b, EndpointSlice/shop/web-x1
+1 changed flow in 1 group: 1 lost (--all shows each flow)
+
+lost     shop/web: 2 endpoints → refused (1 flow)
+  from    everyone
+  to      port http, by cluster IP
+
+";
+    assert!(found.starts_with(expected), "{found}");
+    for expected in ["New findings\n", "SVC00"] {
         assert!(found.contains(expected), "{expected}\n{found}");
     }
     assert!(!found.contains('\u{1b}'), "no colour but on a terminal");
@@ -139,9 +141,51 @@ fn health_checks_and_pods_that_move() {
     for (cluster, edits, expected) in rows {
         let files = Files::new(edits);
         std::fs::write(files.path("cluster.yaml"), cluster).unwrap();
-        let found = text(&files.run(&[]));
+        let found = text(&files.run(&["--all"]));
         assert!(found.contains(expected), "{expected}\n{found}");
     }
+}
+
+#[test]
+fn each_flow_is_shown_on_demand() {
+    let found = text(&Files::new(SCALED_DOWN).run(&["--all"]));
+    for expected in [
+        "1 changed flow: 1 lost\n\nlost     shop/web:http cluster IP 10.96.1.5:80 tcp, IPv4\n  from    all pods;",
+        "  change  2 endpoints → refused\n  before  1/2 10.244.0.5:8080 pod shop/web-5d9-a\n          1/2 10.244.1.5:8080 pod shop/web-5d9-b\n",
+        "  after   refused: shop/web:http has no endpoints\n",
+        "New findings\n",
+    ] {
+        assert!(found.contains(expected), "{expected}\n{found}");
+    }
+}
+
+/// `shop/web` on node ports too, and two more Services of the same pods.
+const MORE_SERVICES: &str = r#"
+- op: patch
+  object: Service/shop/web
+  patch: {spec: {type: NodePort, ports: [{name: http, port: 80, targetPort: 8080, nodePort: 30080}, {name: alt, port: 81, targetPort: 8080, nodePort: 30081}]}}
+- op: apply
+  manifest: {apiVersion: v1, kind: Service, metadata: {name: api, namespace: shop}, spec: {clusterIP: 10.96.1.6, selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}}
+- op: apply
+  manifest: {apiVersion: v1, kind: Service, metadata: {name: local, namespace: shop}, spec: {clusterIP: 10.96.1.7, internalTrafficPolicy: Local, selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}}
+"#;
+
+#[test]
+fn flows_of_several_services_are_one_group() {
+    let found = text(&Files::new(MORE_SERVICES).run(&[]));
+    let groups: Vec<&str> = found.lines().skip(1).take_while(|line| !line.starts_with("Rules")).collect();
+    let expected = [
+        "8 changed flows in 1 group: 8 gained (--all shows each flow)",
+        "",
+        "gained   3 Services: not touched → 1 or 2 endpoints (8 flows)",
+        "  from    everyone",
+        "  to      shop/api and shop/local at all addresses and ports",
+        "  to      shop/web port alt, by cluster IP and node port; port http, by node port",
+        "  from    all nodes themselves",
+        "  to      shop/web ports alt and http, by node port on localhost",
+        "",
+    ];
+    assert_eq!(groups, expected, "{found}");
 }
 
 #[test]
@@ -155,7 +199,17 @@ fn json_for_scripts() {
     assert_eq!(flow["target"]["ip"], "10.96.1.5");
     assert_eq!((flow["before"].as_array().unwrap().len(), flow["after"].as_array().unwrap().len()), (2, 1));
     assert_eq!(flow["after"][0]["endpoint"], "10.244.1.5:8080");
-    for list in ["/flows", "/connections", "/rules", "/findings/appeared", "/findings/vanished"] {
+    let groups = serde_json::json!([{
+        "grade": "moved",
+        "change": "2 endpoints → 1 endpoint",
+        "parts": [{
+            "sources": "everyone",
+            "to": [{"services": ["shop/web"], "words": "port http, by cluster IP"}],
+            "flows": [0],
+        }],
+    }]);
+    assert_eq!((&found["groups"], found["flows"].as_array().unwrap().len()), (&groups, 1));
+    for list in ["/flows", "/groups", "/connections", "/rules", "/findings/appeared", "/findings/vanished"] {
         assert!(found.pointer(list).is_some_and(Value::is_array), "{list}");
     }
     // The same input, the same output.

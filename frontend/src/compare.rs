@@ -5,14 +5,14 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use vipscope_shared::model::{ClusterState, ProxyMode, Text};
-use vipscope_shared::trace::Verdict;
 use vipscope_shared::whatif::Options;
-use vipscope_shared::whatif::difference::{FlowChange, Share};
+use vipscope_shared::whatif::compare::UNKNOWN;
+use vipscope_shared::whatif::difference::{Difference, FlowChange};
 use vipscope_shared::whatif::edit::Edit;
 use vipscope_shared::whatif::{self, apply::apply};
 
 use crate::view_state::{Telling, Traced};
-use crate::whatif::{Row, rows};
+use crate::whatif::{GroupRow, Row, group_rows, rows};
 
 /// The schedulers of IPVS that kube-proxy can be set to; `rr` is the default.
 pub const SCHEDULERS: [&str; 9] = ["rr", "wrr", "lc", "wlc", "sh", "mh", "sed", "nq", "dh"];
@@ -234,11 +234,18 @@ impl Comparison {
     }
 }
 
-/// Flows that differ for the same reason.
+/// Groups of flows that differ for the same reason.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Group {
-    pub cause: String,
-    pub rows: Vec<Row>,
+pub struct Cause {
+    pub words: String,
+    pub groups: Vec<GroupRow>,
+}
+
+impl Cause {
+    /// How many flows differ for it.
+    pub fn flows(&self) -> usize {
+        self.groups.iter().map(|group| group.rows.len()).sum()
+    }
 }
 
 /// What came of a comparison.
@@ -250,7 +257,7 @@ pub enum Compared {
         /// The sides in words.
         a: String,
         b: String,
-        groups: Vec<Group>,
+        causes: Vec<Cause>,
     },
 }
 
@@ -283,44 +290,29 @@ pub fn compare(
     };
     let after = other.or(b.as_ref()).unwrap_or(state);
     let difference = whatif::compare::compare(before, after, &Options::at(now));
-    let mut groups: Vec<Group> = Vec::new();
-    for (row, flow) in rows(before, &difference).into_iter().zip(&difference.flows) {
-        let cause = flow.cause.clone().unwrap_or_else(|| ends(flow));
-        let row = Row {
-            why: flow.summary.clone(),
-            trace: row.trace.map(|traced| Traced { telling: Telling::Modes, ..traced }),
-            ..row
-        };
-        match groups.iter_mut().find(|group| group.cause == cause) {
-            Some(group) => group.rows.push(row),
-            None => groups.push(Group { cause, rows: vec![row] }),
-        }
-    }
     let file = || "the file".to_owned();
     Compared::Differences {
         a: comparison.a.words(state),
         b: if other.is_some() { file() } else { comparison.b.words(state) },
-        groups,
+        causes: causes(before, &difference),
     }
 }
 
-/// `delivered → refused`, for flows whose cause is not known.
-fn ends(flow: &FlowChange) -> String {
-    match (end(&flow.before), end(&flow.after)) {
-        ("delivered", "delivered") => "other endpoints, shares or source address".to_owned(),
-        (before, after) => format!("{before} → {after}"),
+/// The groups by what makes them differ, the gravest first.
+fn causes(before: &ClusterState, difference: &Difference) -> Vec<Cause> {
+    let modes = |(row, flow): (Row, &FlowChange)| Row {
+        why: flow.summary.clone(),
+        trace: row.trace.map(|traced| Traced { telling: Telling::Modes, ..traced }),
+        ..row
+    };
+    let rows: Vec<Row> = rows(before, difference).into_iter().zip(&difference.flows).map(modes).collect();
+    let mut causes: Vec<Cause> = Vec::new();
+    for group in group_rows(difference, &rows) {
+        let words = group.cause.clone().unwrap_or_else(|| UNKNOWN.to_owned());
+        match causes.iter_mut().find(|cause| cause.words == words) {
+            Some(cause) => cause.groups.push(group),
+            None => causes.push(Cause { words, groups: vec![group] }),
+        }
     }
-}
-
-fn end(shares: &[Share]) -> &'static str {
-    let is = |verdict: Verdict| shares.iter().all(|share| share.verdict == verdict);
-    match shares.first().map(|share| share.verdict) {
-        Some(Verdict::Deliver) if is(Verdict::Deliver) => "delivered",
-        Some(Verdict::Accept) if is(Verdict::Accept) => "taken by the node",
-        Some(Verdict::Drop) if is(Verdict::Drop) => "dropped",
-        Some(Verdict::Reject) if is(Verdict::Reject) => "refused",
-        Some(Verdict::NoMatch) if is(Verdict::NoMatch) => "not touched",
-        Some(Verdict::Unknown) if is(Verdict::Unknown) => "unknown",
-        _ => "delivered in part",
-    }
+    causes
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
-use vipscope_frontend::compare::{Compared, Comparison, Side, compare};
+use vipscope_frontend::compare::{Cause, Compared, Comparison, Side, compare};
 use vipscope_frontend::whatif::{
-    Answer, Notation, Offer, Outcome, Plan, Tone, ask, chip, counts, manifest_of, offers, print_edits,
-    print_value, read_edits, read_manifest, rows, selector_edit,
+    Answer, Notation, Offer, Outcome, PartRow, Plan, Tone, ask, chip, counts, group_rows, manifest_of,
+    offers, print_edits, print_value, read_edits, read_manifest, rows, selector_edit,
 };
 use vipscope_shared::manifest::load;
 use vipscope_shared::model::ClusterState;
@@ -195,12 +195,38 @@ fn a_pod_that_is_not_ready_leaves_everyone_with_the_other_one() {
 }
 
 #[wasm_bindgen_test]
+fn flows_of_which_the_same_can_be_said_are_one_line_that_unfolds() {
+    let answer = answer(json!([{ "op": "pod", "pod": "shop/web-7f-a", "state": "unready" }]));
+    let lines = rows(&cluster(), &answer.difference);
+    let groups = group_rows(&answer.difference, &lines);
+    let [group] = &groups[..] else { panic!("{groups:?}") };
+    assert_eq!((&*group.what, &*group.change, group.tone), ("web", "2 endpoints → 1 endpoint", Tone::Plain));
+    assert_eq!(group.service.as_ref().unwrap().to_string(), "shop/web");
+    let part = |who: &str, to: &str| PartRow { who: who.to_owned(), to: vec![to.to_owned()] };
+    let expected = [
+        part("everyone", "port http, by cluster IP and node port"),
+        part("all nodes themselves", "port http, by node port on localhost"),
+    ];
+    assert_eq!(group.parts, expected);
+    assert_eq!(group.rows, lines);
+    assert!(lines.len() > 2 && group.why.is_empty());
+    // Whatever becomes of its flows, it is the same line.
+    let fewer = group_rows(&answer.difference, &lines[..1]);
+    assert_eq!(fewer[0].id(), group.id());
+}
+
+#[wasm_bindgen_test]
 fn what_breaks_says_so() {
     let both = json!([{ "op": "pod", "pod": "shop/web-7f-a", "state": "gone" }, { "op": "pod", "pod": "shop/web-7f-b", "state": "unready" }]);
     let answer = answer(both);
     let lines = rows(&cluster(), &answer.difference);
     assert!(lines.iter().all(|row| row.after.words == "refused" && row.after.tone == Tone::Bad), "{lines:?}");
     assert_eq!(counts(&answer.difference).1, lines.len());
+    let groups = group_rows(&answer.difference, &lines);
+    assert!(
+        groups.iter().all(|group| group.tone == Tone::Bad && group.change.ends_with("→ refused")),
+        "{groups:?}"
+    );
 }
 
 #[wasm_bindgen_test]
@@ -265,15 +291,23 @@ fn comparison(pairs: &[(&str, &str)]) -> Comparison {
 #[wasm_bindgen_test]
 fn modes_differ_where_they_are_known_to_and_a_cluster_not_from_itself() {
     let state = cluster();
-    let groups = |pairs: &[(&str, &str)]| match compare(&state, &comparison(pairs), None, now()) {
-        Compared::Differences { groups, .. } => groups,
+    let causes = |pairs: &[(&str, &str)]| match compare(&state, &comparison(pairs), None, now()) {
+        Compared::Differences { causes, .. } => causes,
         other => panic!("{other:?}"),
     };
-    assert_eq!(groups(&[]), []);
-    assert_eq!(groups(&[("a-mode", "iptables"), ("b-mode", "iptables")]), []);
+    assert_eq!(causes(&[]), []);
+    assert_eq!(causes(&[("a-mode", "iptables"), ("b-mode", "iptables")]), []);
     // nftables has no node ports on 127.0.0.1.
-    let found = groups(&[("b-mode", "nftables")]);
-    let addresses: Vec<&str> = found.iter().flat_map(|group| &group.rows).map(|row| &*row.address).collect();
+    let found = causes(&[("b-mode", "nftables")]);
+    assert!(found.iter().all(|cause| cause.flows() >= cause.groups.len() && !cause.groups.is_empty()));
+    let is_told = |cause: &Cause| cause.groups.iter().all(|group| group.cause.as_ref() == Some(&cause.words));
+    assert!(found.iter().all(is_told), "{found:?}");
+    let addresses: Vec<&str> = found
+        .iter()
+        .flat_map(|cause| &cause.groups)
+        .flat_map(|group| &group.rows)
+        .map(|row| &*row.address)
+        .collect();
     assert!(addresses.contains(&"127.0.0.1:30080 tcp"), "{addresses:?}");
     match compare(&state, &comparison(&[("b-nodeports", "nonsense")]), None, now()) {
         Compared::Refused { side: Side::B, reason } => assert!(reason.contains("nonsense"), "{reason}"),
@@ -288,11 +322,15 @@ fn another_file_is_another_cluster() {
     let object = vipscope_shared::model::ObjectRef { kind: vipscope_shared::model::Kind::Service, key };
     let _ = state.apply(&vipscope_shared::delta::Change::Delete(object));
     match compare(&cluster(), &comparison(&[("against", "file")]), Some(&state), now()) {
-        Compared::Differences { groups, b, .. } => {
+        Compared::Differences { causes, b, .. } => {
             assert_eq!(b, "the file");
             assert!(
-                groups.iter().flat_map(|group| &group.rows).any(|row| row.to == "web:http"),
-                "{groups:?}"
+                causes
+                    .iter()
+                    .flat_map(|cause| &cause.groups)
+                    .flat_map(|group| &group.rows)
+                    .any(|row| row.to == "web:http"),
+                "{causes:?}"
             );
         }
         other => panic!("{other:?}"),

@@ -11,7 +11,8 @@ use vipscope_shared::model::ClusterState;
 use vipscope_shared::whatif::Options;
 use vipscope_shared::whatif::compare::{compare, with_mode};
 
-use super::{Colour, cluster_file, difference, print};
+use super::difference::{self, Detail};
+use super::{Colour, cluster_file, print};
 use crate::args::CompareArgs;
 
 /// Exit code if something differs.
@@ -21,9 +22,10 @@ pub fn run(args: &CompareArgs, colour: Colour) -> Result<ExitCode> {
     let (before, after) = clusters(args)?;
     let now = args.now.unwrap_or_else(Timestamp::now);
     let found = compare(&before, &after, &Options::at(now));
+    let detail = if args.all { Detail::Flows } else { Detail::Groups };
     let output = match args.json {
         true => serde_json::to_string_pretty(&found).context("can't write JSON")? + "\n",
-        false => difference::text(&found, colour),
+        false => difference::text(&found, detail, colour),
     };
     print(&output)?;
     Ok(if difference::is_empty(&found) { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })

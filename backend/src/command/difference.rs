@@ -1,32 +1,45 @@
-//! A difference as text for people: changed flows by target, the gravest first, then what happens to open connections, rules
-//! and findings. What comes from the cluster is stripped of control characters, which a terminal would obey.
+//! A difference as text for people: changed flows in groups, or each of them, the gravest first, then what happens to open
+//! connections, rules and findings. What comes from the cluster is stripped of control characters, which a terminal would obey.
 
 use std::fmt::Write;
 
 use vipscope_shared::diagnose::Finding;
+use vipscope_shared::model::Key;
 use vipscope_shared::trace::Verdict;
 use vipscope_shared::whatif::difference::{
-    BrokenConnections, Difference, End, Fate, FlowChange, Grade, RulesChange, Share, Target, TargetKind,
+    BrokenConnections, Difference, End, Fate, FlowChange, FlowGroup, Grade, GroupPart, RulesChange, Share,
+    Target, TargetKind,
 };
 
 use super::{Colour, clean};
 
 /// Outcomes that are shown of each side of a flow; more are counted.
 const MOST_SHARES: usize = 6;
+/// Services that are named in a line of a group in which no flow fails; more are counted.
+const MOST_SERVICES: usize = 12;
 /// Lines of rules that are shown for each node.
 const MOST_LINES: usize = 8;
 
+/// How changed flows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Flows of which the same can be said in one group.
+    Groups,
+    /// Each with its shares.
+    Flows,
+}
+
 /// True if nothing differs.
 pub fn is_empty(difference: &Difference) -> bool {
-    let Difference { flows, connections, rules, findings } = difference;
+    let Difference { flows, connections, rules, findings, groups: _ } = difference;
     let nothing_found = findings.appeared.is_empty() && findings.vanished.is_empty();
     flows.is_empty() && connections.is_empty() && rules.is_empty() && nothing_found
 }
 
 /// The whole difference.
-pub fn text(difference: &Difference, colour: Colour) -> String {
+pub fn text(difference: &Difference, detail: Detail, colour: Colour) -> String {
     let mut page = Page { out: String::new(), colour };
-    page.flows(&difference.flows);
+    page.flows(difference, detail);
     page.connections(&difference.connections);
     page.rules(&difference.rules);
     page.findings(difference);
@@ -58,7 +71,8 @@ impl Page {
         self.line(&text);
     }
 
-    fn flows(&mut self, flows: &[FlowChange]) {
+    fn flows(&mut self, difference: &Difference, detail: Detail) {
+        let Difference { flows, groups, .. } = difference;
         if flows.is_empty() {
             return self.line("No flow differs.");
         }
@@ -68,22 +82,68 @@ impl Page {
         let counts =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
         let counts = counts.collect::<Vec<_>>().join(", ");
-        self.heading(&format!("{}: {counts}", noun(flows.len(), "changed flow", "changed flows")));
-        for flow in flows {
-            self.flow(flow);
+        let number = noun(flows.len(), "changed flow", "changed flows");
+        if detail == Detail::Flows {
+            self.heading(&format!("{number}: {counts}"));
+            return flows.iter().for_each(|flow| self.flow(flow));
         }
+        let in_groups = noun(groups.len(), "group", "groups");
+        self.heading(&format!("{number} in {in_groups}: {counts} (--all shows each flow)"));
+        groups.iter().for_each(|group| self.group(group));
     }
 
-    fn flow(&mut self, flow: &FlowChange) {
-        let paint = match flow.grade {
+    /// The grade and what it is about.
+    fn head(&mut self, grade: Grade, text: &str) {
+        let paint = match grade {
             Grade::Lost => "1;31",
             Grade::Degraded => "1;33",
             Grade::Moved => "1;36",
             Grade::Gained => "1;32",
         };
-        let grade = self.painted(&format!("{:8}", word(flow.grade)), paint);
+        let grade = self.painted(&format!("{:8}", word(grade)), paint);
         self.line("");
-        self.line(&format!("{grade} {}", clean(&target(&flow.target))));
+        self.line(&format!("{grade} {}", clean(text)));
+    }
+
+    fn group(&mut self, group: &FlowGroup) {
+        let flows = noun(group.flows().len(), "flow", "flows");
+        let services = group.services();
+        let is_one = services.len() == 1;
+        let title = match services[..] {
+            [] => "addresses that no Service has".to_owned(),
+            [one] => one.to_string(),
+            _ => format!("{} Services", services.len()),
+        };
+        self.head(group.grade, &format!("{title}: {} ({flows})", group.change));
+        if let Some(part) = &group.failing {
+            self.line(&format!("  fails   {part} of new connections"));
+        }
+        let most = match group.grade {
+            // Whatever fails is named.
+            Grade::Lost | Grade::Degraded => usize::MAX,
+            Grade::Moved | Grade::Gained => MOST_SERVICES,
+        };
+        for part in &group.parts {
+            self.part(part, is_one, most);
+        }
+        if let Some(cause) = &group.cause {
+            self.line(&format!("  cause   {}", clean(cause)));
+        }
+    }
+
+    fn part(&mut self, part: &GroupPart, is_one: bool, most: usize) {
+        self.line(&format!("  from    {}", clean(&part.sources)));
+        for reached in &part.to {
+            let to = match is_one {
+                true => reached.words.clone(),
+                false => format!("{} {}", names(&reached.services, most), reached.words),
+            };
+            self.line(&format!("  to      {}", clean(to.trim_start())));
+        }
+    }
+
+    fn flow(&mut self, flow: &FlowChange) {
+        self.head(flow.grade, &target(&flow.target));
         self.line(&format!("  from    {}", clean(&flow.sources.words)));
         self.line(&format!("  change  {}", clean(&flow.summary)));
         self.shares("before", &flow.before);
@@ -195,6 +255,16 @@ fn word(grade: Grade) -> &'static str {
         Grade::Degraded => "degraded",
         Grade::Moved => "moved",
         Grade::Gained => "gained",
+    }
+}
+
+/// `shop/cart, shop/web and 3 more`.
+fn names(services: &[Key], most: usize) -> String {
+    let names: Vec<String> = services.iter().take(most).map(ToString::to_string).collect();
+    match (services.len().saturating_sub(most), &names[..]) {
+        (0, [some @ .., last]) if !some.is_empty() => format!("{} and {last}", some.join(", ")),
+        (0, names) => names.concat(),
+        (more, names) => format!("{} and {more} more", names.join(", ")),
     }
 }
 

@@ -14,7 +14,8 @@ use vipscope_shared::whatif::difference::{Difference, Grade};
 use vipscope_shared::whatif::edit::{self, ObjectName};
 use vipscope_shared::whatif::{Options, difference_with};
 
-use super::{Colour, clean, cluster_file, difference, print};
+use super::difference::{self, Detail};
+use super::{Colour, clean, cluster_file, print};
 use crate::args::{FailOnGrade, WhatifArgs};
 
 /// Exit code for flows that become bad enough.
@@ -41,10 +42,11 @@ pub fn run(args: &WhatifArgs, colour: Colour) -> Result<ExitCode> {
     let found = difference_with(&before, &after.state, &options);
     let changed = after.changed.into_iter().map(ObjectName::from).collect();
     let report = Report { now, changed, difference: found };
+    let detail = if args.all { Detail::Flows } else { Detail::Groups };
     print(&if args.json {
         serde_json::to_string_pretty(&report).context("can't write JSON")? + "\n"
     } else {
-        text(&report, colour)
+        text(&report, detail, colour)
     })?;
     let failed = report.difference.flows.iter().any(|flow| match args.fail_on {
         FailOnGrade::Never => false,
@@ -65,7 +67,7 @@ struct Report {
 /// Objects that are named; more are counted.
 const MOST_OBJECTS: usize = 8;
 
-fn text(report: &Report, colour: Colour) -> String {
+fn text(report: &Report, detail: Detail, colour: Colour) -> String {
     let names: Vec<String> =
         report.changed.iter().take(MOST_OBJECTS).map(|name| clean(&name.to_string())).collect();
     let head = match report.changed.len() {
@@ -76,5 +78,5 @@ fn text(report: &Report, colour: Colour) -> String {
         }
         number => format!("{number} changed objects: {}", names.join(", ")),
     };
-    format!("{head}\n{}", difference::text(&report.difference, colour))
+    format!("{head}\n{}", difference::text(&report.difference, detail, colour))
 }

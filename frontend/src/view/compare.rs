@@ -1,5 +1,5 @@
 //! Compare: what two settings of kube-proxy, or two clusters, make of the same traffic. Worked out here, after the page has
-//! painted the question; flows that differ are grouped by what makes them differ.
+//! painted the question; flows that differ are in groups, by what makes them differ.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use wasm_bindgen::JsCast;
 
 use super::shell::{Shell, shell};
 use super::whatif::FlowTable;
-use crate::compare::{Against, Compared, Comparison, Group, SCHEDULERS, Side, Switch, compare, own_modes};
+use crate::compare::{Against, Cause, Compared, Comparison, SCHEDULERS, Side, Switch, compare, own_modes};
 use crate::words;
 
 /// Largest file that is taken, in bytes.
@@ -301,29 +301,38 @@ fn answer(compared: &Compared) -> AnyView {
             <p class="compare-sum refused" role="alert">{format!("{} is not possible: {reason}", side.as_str().to_uppercase())}</p>
         }
         .into_any(),
-        Compared::Differences { a, b, groups } => {
-            let flows: usize = groups.iter().map(|group| group.rows.len()).sum();
+        Compared::Differences { a, b, causes } => {
+            let flows: usize = causes.iter().map(Cause::flows).sum();
+            let groups: usize = causes.iter().map(|cause| cause.groups.len()).sum();
             let sum = match flows {
                 0 => "No flow differs: everyone is answered alike.".to_owned(),
                 1 => "1 flow differs".to_owned(),
-                flows => format!("{} flows differ", words::thousands(flows as u64)),
+                flows => format!("{} flows differ, in {}", words::thousands(flows as u64), in_groups(groups)),
             };
             view! {
                 <p class="compare-sum" role="status" data-testid="compare-sum">{sum}<span class="muted">{format!(" · A: {a} · B: {b}")}</span></p>
-                {groups.iter().map(group).collect_view()}
+                {causes.iter().map(cause).collect_view()}
             }
             .into_any()
         }
     }
 }
 
-fn group(group: &Group) -> AnyView {
-    let count = words::count(group.rows.len(), "flow", "flows");
-    let rows = Signal::stored(group.rows.clone());
+fn in_groups(groups: usize) -> String {
+    words::count(groups, "group", "groups")
+}
+
+fn cause(cause: &Cause) -> AnyView {
+    let count = words::count(cause.flows(), "flow", "flows");
+    let count = match cause.groups.len() {
+        1 => count,
+        groups => format!("{}, {count}", in_groups(groups)),
+    };
+    let groups = Signal::stored(cause.groups.clone());
     view! {
         <section class="cause" data-testid="cause">
-            <h2>{group.cause.clone()}<span class="muted">{format!(" · {count}")}</span></h2>
-            <FlowTable rows=rows/>
+            <h2>{cause.words.clone()}<span class="muted">{format!(" · {count}")}</span></h2>
+            <FlowTable groups=groups/>
         </section>
     }
     .into_any()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub use super::cause::UNKNOWN;
 use super::cause::cause;
 use super::difference::Difference;
+use super::groups::groups;
 use super::{Options, difference_with};
 use crate::delta::{Change, Object};
 use crate::model::{ClusterState, Meta, ProxyConfig, ProxyMode, ProxySettings};
@@ -16,6 +17,7 @@ pub fn compare(before: &ClusterState, after: &ClusterState, options: &Options<'_
     for flow in &mut difference.flows {
         flow.cause = Some(cause(flow, before, after));
     }
+    difference.groups = groups(&difference.flows, before, after);
     difference
 }
 

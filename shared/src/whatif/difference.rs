@@ -1,5 +1,6 @@
 //! What becomes of traffic: the flows of two clusters compared, for every source that rules can tell apart.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -14,6 +15,9 @@ use crate::trace::{Origin, Verdict};
 pub struct Difference {
     /// By Service, destination and group of sources; the gravest first.
     pub flows: Vec<FlowChange>,
+    /// The flows as few rows for people, the gravest first. Each flow is in exactly one part of one group.
+    #[serde(default)]
+    pub groups: Vec<FlowGroup>,
     /// Connections that are open now and would not outlive the change, and clients whom affinity would not keep.
     pub connections: Vec<BrokenConnections>,
     /// By node, mode and family.
@@ -36,6 +40,72 @@ pub struct FlowChange {
     /// Why, when modes or configurations are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+/// Changed flows of which the same can be said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowGroup {
+    /// Of each of the flows.
+    pub grade: Grade,
+    /// The summary of each of the flows; where they differ in the number or names of endpoints, what is true of all:
+    /// `1 to 4 endpoints → refused`.
+    pub change: String,
+    /// Of degraded flows, the part of new connections that fails afterwards: `1/3`, `1/4 to 1/2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<String>,
+    /// Why, when modes or configurations are compared: of each of the flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// By who connects; never empty, those that concern most Services first.
+    pub parts: Vec<GroupPart>,
+}
+
+/// Flows of a group that are for the same people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPart {
+    /// Who connects, to each of the part's targets: exactly the sources of all of the part's flows to it, as in
+    /// [`Sources::words`]; `everyone` for all of them. Where rules tell too many addresses apart, `outside through
+    /// node-a, from some addresses`: the flows say which.
+    pub sources: String,
+    /// Where to: exactly the targets of the part's flows.
+    pub to: Vec<Reached>,
+    /// Places in [`Difference::flows`], ascending; never empty.
+    pub flows: Vec<usize>,
+}
+
+/// Services that are reached in the same ways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Ordered; empty: no Service has the addresses.
+    #[serde(with = "key_texts")]
+    pub services: Vec<Key>,
+    /// `ports http and metrics, by cluster IP and node port, IPv4 and IPv6`; of several Services, `at all addresses and ports`.
+    pub words: String,
+}
+
+impl FlowGroup {
+    /// All Services of the group, ordered.
+    pub fn services(&self) -> Vec<&Key> {
+        ordered(self.parts.iter().flat_map(GroupPart::services))
+    }
+
+    /// Places in [`Difference::flows`], ascending.
+    pub fn flows(&self) -> Vec<usize> {
+        let mut all: Vec<usize> = self.parts.iter().flat_map(|part| part.flows.iter().copied()).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+impl GroupPart {
+    /// All Services of the part, ordered.
+    pub fn services(&self) -> Vec<&Key> {
+        ordered(self.to.iter().flat_map(|reached| &reached.services))
+    }
+}
+
+fn ordered<'a>(keys: impl IntoIterator<Item = &'a Key>) -> Vec<&'a Key> {
+    keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

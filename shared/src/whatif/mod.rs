@@ -1,6 +1,7 @@
 //! What if: an edit list makes another cluster of this one, and the difference says what would become of traffic.
 //!
-//! [`edit`] is the language of edits, [`apply`] makes the other cluster, [`difference`] compares two clusters flow by flow.
+//! [`edit`] is the language of edits, [`apply`] makes the other cluster, [`difference`] compares two clusters flow by flow, and
+//! says what differs in few rows.
 
 pub mod apply;
 mod cause;
@@ -9,6 +10,7 @@ pub mod difference;
 pub mod edit;
 mod findings;
 mod flows;
+mod groups;
 
 use jiff::Timestamp;
 
@@ -58,8 +60,10 @@ pub fn difference(before: &ClusterState, after: &ClusterState, now: Timestamp) -
 /// [`difference`], as the caller wants it.
 pub fn difference_with(before: &ClusterState, after: &ClusterState, options: &Options<'_>) -> Difference {
     let mut survey = flows::Survey::new(before, after, options.changed);
+    let flows = survey.flows();
     Difference {
-        flows: survey.flows(),
+        groups: groups::groups(&flows, before, after),
+        flows,
         connections: survey.connections(),
         rules: survey.rules(options.rule_lines),
         findings: findings::changed(before, after, options),

@@ -39,10 +39,21 @@ fn button(value: &str) -> String {
 }
 
 const ROWS: &str = "[...document.querySelectorAll('[data-testid=flows] .flow')].map(row => row.innerText)";
+/// Buttons of groups that are folded.
+const FOLDED: &str =
+    "[...document.querySelectorAll('[data-testid=flows] .flow-group .flow-who[aria-expanded=false]')]";
+/// How many groups and flows the drawer announces.
+const ANNOUNCED: &str = "(sum => [+(sum.match(/in (\\d+) group/)?.[1] ?? sum.match(/^\\d+/)[0]), +sum.match(/^\\d+/)[0]])(document.querySelector('[data-testid=whatif-sum]').innerText)";
 
 async fn rows(page: &Page) -> Vec<String> {
     let rows = page.eval(ROWS).await.unwrap();
     rows.as_array().unwrap().iter().map(|row| row.as_str().unwrap().to_owned()).collect()
+}
+
+/// Unfolds every group.
+async fn unfold(page: &Page) {
+    page.eval(&format!("({FOLDED}.forEach(button => button.click()), true)")).await.unwrap();
+    page.until("flows", &format!("{FOLDED}.length === 0 && {ROWS}.length > 0")).await.unwrap();
 }
 
 async fn answered(page: &Page) {
@@ -76,7 +87,18 @@ async fn a_click_answers_at_once_and_a_link_asks_the_same() {
     );
     page.until("the edit", &is_told).await.unwrap();
     answered(page).await;
+    // Groups stand for flows, as many as the drawer says, and unfold to them, with the keyboard too.
+    assert_eq!(rows(page).await, Vec::<String>::new());
+    page.until("as many groups", &format!("{FOLDED}.length === {ANNOUNCED}[0]")).await.unwrap();
+    let of_cart = "[...document.querySelectorAll('[data-testid=flows] .flow-group')].some(row => row.innerText.includes('cart') && row.innerText.includes('→'))";
+    page.until("a group of the cart", of_cart).await.unwrap();
+    page.eval(&format!("({FOLDED}[0].focus(), true)")).await.unwrap();
+    page.press(" ").await.unwrap();
+    let is_open = "document.activeElement.getAttribute('aria-expanded') === 'true'";
+    page.until("the first group", &format!("{is_open} && {ROWS}.length > 0")).await.unwrap();
+    unfold(page).await;
     let told = rows(page).await;
+    page.until("as many flows", &format!("{ROWS}.length === {ANNOUNCED}[1]")).await.unwrap();
     assert!(told.iter().any(|row| row.contains("cart:") && row.contains("each")), "{told:?}");
     let ghost =
         format!("document.querySelector('[data-target=\"pod/shop/{pod}\"]')?.dataset.ghost === 'changed'");
@@ -85,7 +107,7 @@ async fn a_click_answers_at_once_and_a_link_asks_the_same() {
     page.until("the edge that goes", edge).await.unwrap();
 
     // A row leads to its Service, and tells who gets what.
-    page.click("[data-testid=flows] .flow-who").await.unwrap();
+    page.click("[data-testid=flows] .flow .flow-who").await.unwrap();
     page.until(
         "the shares",
         "document.querySelector('[data-testid=flow-detail]')?.innerText.includes('before')",
@@ -100,6 +122,7 @@ async fn a_click_answers_at_once_and_a_link_asks_the_same() {
     other.page.open(&link).await.unwrap();
     answered(&other.page).await;
     other.page.until("the same edit", &is_told).await.unwrap();
+    unfold(&other.page).await;
     assert_eq!(rows(&other.page).await.len(), told.len());
     assert_eq!(other.page.complaints().await.unwrap(), Vec::<String>::new());
 
@@ -160,6 +183,11 @@ async fn modes_are_compared_with_the_cause_and_the_choice_is_in_the_link() {
     page.open(&format!("{}/?view=compare&a-mode=iptables&b-mode=nftables", server.url)).await.unwrap();
     let causes = "[...document.querySelectorAll('[data-testid=cause] h2')].map(cause => cause.innerText)";
     page.until("causes", &format!("({causes}).length > 0")).await.unwrap();
+    let sum = page.eval("document.querySelector('[data-testid=compare-sum]').innerText").await.unwrap();
+    assert!(sum.as_str().unwrap().contains("flows differ, in "), "{sum}");
+    let group = "[...document.querySelectorAll('[data-testid=cause] .flow-group')].some(row => row.innerText.includes('node port on localhost'))";
+    page.until("a group of node ports on localhost", group).await.unwrap();
+    unfold(page).await;
     let localhost = "[...document.querySelectorAll('[data-testid=cause] .flow')].some(row => row.innerText.includes('127.0.0.1:'))";
     page.until("node ports on localhost", localhost).await.unwrap();
     let choose = "(select => (select.value = 'iptables', select.dispatchEvent(new Event('change', { bubbles: true })), true))(document.querySelector('[data-testid=compare-b-mode]'))";

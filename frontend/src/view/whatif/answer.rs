@@ -1,4 +1,7 @@
-//! What the edits would do: the table of flows that change, the gravest first, then connections, rules and findings.
+//! What the edits would do: the table of flows that change, in groups that unfold, the gravest first, then connections, rules and
+//! findings.
+
+use std::collections::BTreeSet;
 
 use leptos::prelude::*;
 use vipscope_shared::scene::Target;
@@ -8,7 +11,7 @@ use super::run::{Moment, Outcome, whatif};
 use super::sections::Sections;
 use crate::ui::{Mark, MarkView};
 use crate::view::shell::shell;
-use crate::whatif::{Band, Cell, Row, chip, rows};
+use crate::whatif::{Band, Cell, GroupRow, PartRow, Row, chip, group_rows, rows};
 use crate::words;
 
 /// Rows shown at once; more on demand.
@@ -74,19 +77,22 @@ fn refused(index: usize, reason: &str) -> AnyView {
 fn Answered() -> impl IntoView {
     let shell = shell();
     let whatif = whatif();
-    let lines = Memo::new(move |_| {
+    let groups = Memo::new(move |_| {
         whatif.outcome.with(|outcome| match outcome {
-            Outcome::Answer(answer) => shell.store.peek(|data| rows(&data.state, &answer.difference)),
+            Outcome::Answer(answer) => {
+                let rows = shell.store.peek(|data| rows(&data.state, &answer.difference));
+                group_rows(&answer.difference, &rows)
+            }
             _ => Vec::new(),
         })
     });
-    let is_empty = Memo::new(move |_| lines.with(Vec::is_empty));
+    let is_empty = Memo::new(move |_| groups.with(Vec::is_empty));
     let rest = Memo::new(move |_| {
         whatif.outcome.with(|outcome| match outcome {
             Outcome::Answer(answer) => {
                 let Difference { connections, rules, findings, .. } = &answer.difference;
                 let (connections, rules, findings) = (connections.clone(), rules.clone(), findings.clone());
-                Difference { flows: Vec::new(), connections, rules, findings }
+                Difference { connections, rules, findings, ..Difference::default() }
             }
             _ => Difference::default(),
         })
@@ -94,7 +100,7 @@ fn Answered() -> impl IntoView {
     let table = move || {
         match is_empty.get() {
         true => view! { <p class="whatif-words" data-testid="whatif-nothing">"Nothing changes for anyone: every flow goes where it goes now."</p> }.into_any(),
-        false => view! { <FlowTable rows=lines.into()/> }.into_any(),
+        false => view! { <FlowTable groups=groups.into()/> }.into_any(),
     }
     };
     view! {
@@ -103,25 +109,117 @@ fn Answered() -> impl IntoView {
     }
 }
 
-/// Flows that differ.
+/// Flows that differ, in groups.
 #[component]
-pub fn FlowTable(rows: Signal<Vec<Row>>) -> impl IntoView {
+pub fn FlowTable(groups: Signal<Vec<GroupRow>>) -> impl IntoView {
     let limit = RwSignal::new(PAGE);
-    let open = RwSignal::new(None::<String>);
-    let shown = move || rows.with(|rows| rows.iter().take(limit.get()).cloned().collect::<Vec<_>>());
-    let hidden = move || rows.with(Vec::len).saturating_sub(limit.get());
+    let opened = Opened { groups, group: RwSignal::new(BTreeSet::new()), flow: RwSignal::new(None) };
+    let shown = move || groups.with(|groups| groups.iter().take(limit.get()).cloned().collect::<Vec<_>>());
+    let hidden = move || groups.with(Vec::len).saturating_sub(limit.get());
     view! {
         <table class="flows" data-testid="flows">
             <thead><tr>
                 <th scope="col">"who"</th><th scope="col">"to"</th><th scope="col">"before"</th>
                 <th scope="col">"after"</th><th scope="col">"why"</th>
             </tr></thead>
-            <tbody><For each=shown key=|row| format!("{row:?}") let(row)>{line(row, open)}</For></tbody>
+            <tbody><For each=shown key=GroupRow::id let(row)>{group(row, opened)}</For></tbody>
         </table>
         <Show when=move || { hidden() > 0 }>
             <button type="button" class="btn" on:click=move |_| limit.update(|limit| *limit += PAGE)>
                 {move || format!("Show more ({} not shown)", words::thousands(hidden() as u64))}
             </button>
+        </Show>
+    }
+}
+
+/// What of a table is unfolded.
+#[derive(Clone, Copy)]
+struct Opened {
+    groups: Signal<Vec<GroupRow>>,
+    /// By [`GroupRow::id`].
+    group: RwSignal<BTreeSet<String>>,
+    flow: RwSignal<Option<String>>,
+}
+
+impl Opened {
+    /// The newest flows of a group.
+    fn rows(self, id: &str) -> Vec<Row> {
+        self.groups.with(|groups| {
+            let found = groups.iter().find(|group| group.id() == id);
+            found.map(|group| group.rows.clone()).unwrap_or_default()
+        })
+    }
+}
+
+/// One line that unfolds to its flows.
+fn group(row: GroupRow, opened: Opened) -> impl IntoView {
+    let shell = shell();
+    let (mark, word) = grade_mark(row.grade);
+    let grade = format!("{:?}", row.grade).to_lowercase();
+    let id = StoredValue::new(row.id());
+    let is_open = Memo::new(move |_| id.with_value(|id| opened.group.with(|open| open.contains(id))));
+    let service = row.service.clone();
+    let click = move |_| {
+        let id = id.get_value();
+        opened.group.update(|open| {
+            if !open.remove(&id) {
+                open.insert(id);
+            }
+        });
+        if let Some(service) = &service {
+            shell.select(Some(Target::Service(service.clone())));
+        }
+    };
+    let namespace = row.service.as_ref().map(|key| key.namespace.to_string());
+    let count = words::count(row.rows.len(), "flow", "flows");
+    let (first, more) =
+        row.parts.split_first().map(|(first, more)| (first.clone(), more)).unwrap_or_default();
+    let height = (more.len() + 1).to_string();
+    let more = more.iter().map(part).collect_view();
+    view! {
+        <tr class="flow-group" class:on=is_open data-grade=grade>
+            <th scope="row">
+                <button type="button" class="link flow-who" aria-expanded=move || is_open.get().to_string() on:click=click>
+                    <MarkView mark=mark label=word/><span>{first.who}</span>
+                </button>
+            </th>
+            <td><b>{row.what}</b>" "<span class="faint">{namespace}</span>{places(&first.to)}</td>
+            <td colspan="2" rowspan=height.clone() class="flow-change">
+                <span class=format!("flow-words {}", row.tone.as_str())>{row.change}</span>
+                <span class="flow-place">{row.failing}</span>
+                <span class="flow-place">{count}</span>
+            </td>
+            <td rowspan=height class="flow-why">{row.why}</td>
+        </tr>
+        {more}
+        {move || is_open.get().then(|| view! { <Unfolded id=id.get_value() opened=opened/> })}
+    }
+}
+
+/// Who else, and where to.
+fn part(part: &PartRow) -> impl IntoView + use<> {
+    view! { <tr class="flow-part"><th scope="row">{part.who.clone()}</th><td>{places(&part.to)}</td></tr> }
+}
+
+fn places(to: &[String]) -> impl IntoView + use<> {
+    to.iter().map(|to| view! { <span class="flow-place">{to.clone()}</span> }).collect_view()
+}
+
+/// The flows of a group.
+#[component]
+fn Unfolded(id: String, opened: Opened) -> impl IntoView {
+    let rows = Memo::new(move |_| opened.rows(&id));
+    let limit = RwSignal::new(PAGE);
+    let shown = move || rows.with(|rows| rows.iter().take(limit.get()).cloned().collect::<Vec<_>>());
+    let hidden = move || rows.with(Vec::len).saturating_sub(limit.get());
+    view! {
+        <For each=shown key=|row| format!("{row:?}") let(row)>{line(row, opened.flow)}</For>
+        <Show when=move || { hidden() > 0 }>
+            <tr class="flow-more"><td colspan="5">
+                <button type="button" class="btn" on:click=move |_| limit.update(|limit| *limit += PAGE)>
+                    {move || format!("Show more ({} not shown)", words::thousands(hidden() as u64))}
+                </button>
+            </td></tr>
         </Show>
     }
 }

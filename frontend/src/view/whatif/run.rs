@@ -191,7 +191,7 @@ impl WhatIf {
         })
     }
 
-    /// `5 flows change · 1 breaks`.
+    /// `52 flows change in 6 groups · 5 break`.
     pub fn summary(self) -> String {
         if self.busy.get() {
             return "working…".to_owned();
@@ -205,13 +205,19 @@ impl WhatIf {
                 (0, _) => "no flow changes".to_owned(),
                 (flows, breaks) => {
                     let verb = if flows == 1 { "changes" } else { "change" };
+                    let groups = match answer.difference.groups.len() {
+                        groups if groups < flows => {
+                            format!(" in {}", words::count(groups, "group", "groups"))
+                        }
+                        _ => String::new(),
+                    };
                     let flows = words::count(flows, "flow", "flows");
                     let breaks = match breaks {
                         0 => "none breaks".to_owned(),
                         1 => "1 breaks".to_owned(),
                         many => format!("{many} break"),
                     };
-                    format!("{flows} {verb} · {breaks}")
+                    format!("{flows} {verb}{groups} · {breaks}")
                 }
             },
         })

@@ -9,7 +9,7 @@ use crate::whatif::difference::{Target, TargetKind};
 
 /// Something that Services claim, whichever node is asked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Destination {
+pub(in crate::whatif) struct Destination {
     pub kind: TargetKind,
     /// `None`: the node's own addresses; loopback, if the kind says so.
     pub ip: Option<IpAddr>,
@@ -34,7 +34,7 @@ impl Destination {
 
 /// Whose destination it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(in crate::whatif) struct Claim {
     pub service: Key,
     pub port_name: Text,
 }

@@ -16,9 +16,9 @@ mod health;
 mod movers;
 mod places;
 mod rules;
-mod sources;
+pub(super) mod sources;
 mod touched;
-mod words;
+pub(super) mod words;
 mod world;
 
 use std::cell::RefCell;
@@ -245,39 +245,56 @@ impl Place<'_> {
     }
 }
 
-/// Everything by which a Service can be reached.
+/// Everything by which a Service can be reached, and a port of each of its addresses that is unused.
 fn destinations(service: &Service, worlds: &[World<'_>; 2]) -> Vec<(Destination, Claim)> {
+    let mut found = own_destinations(service);
+    let claim = || Claim { service: service.meta.key.clone(), port_name: "".into() };
+    for (_, ip) in own_addresses(service) {
+        if let Some(port) = unused_port(ip, worlds) {
+            let (kind, protocol, family) = (TargetKind::UnusedPort, Protocol::Tcp, IpFamily::of(ip));
+            found.push((Destination { kind, ip: Some(ip), port, protocol, family }, claim()));
+        }
+    }
+    found
+}
+
+/// The addresses that are the Service's own, not a node's.
+pub(super) fn own_addresses(service: &Service) -> Vec<(TargetKind, IpAddr)> {
     let mut found = Vec::new();
     for family in IpFamily::BOTH {
         let Some(cluster_ip) = cluster_ip(service, family) else { continue };
         let ours = |ip: &IpAddr| IpFamily::of(*ip) == family;
         let external = service.external_ips.iter().copied().filter(ours);
         let balancer = service.ingress.iter().filter_map(|ingress| ingress.ip).filter(ours);
-        let mut ips = vec![(TargetKind::ClusterIp, cluster_ip)];
-        ips.extend(external.map(|ip| (TargetKind::ExternalIp, ip)));
-        ips.extend(balancer.map(|ip| (TargetKind::LoadBalancer, ip)));
-        let claim =
-            |port_name: &str| Claim { service: service.meta.key.clone(), port_name: port_name.into() };
-        let mut add = |kind, ip, port, protocol, name: &str| {
-            found.push((Destination { kind, ip, port, protocol, family }, claim(name)));
-        };
+        found.push((TargetKind::ClusterIp, cluster_ip));
+        found.extend(external.map(|ip| (TargetKind::ExternalIp, ip)));
+        found.extend(balancer.map(|ip| (TargetKind::LoadBalancer, ip)));
+    }
+    found
+}
+
+/// Everything by which a Service says that it can be reached.
+pub(super) fn own_destinations(service: &Service) -> Vec<(Destination, Claim)> {
+    let mut found = Vec::new();
+    let claim = |port_name: &str| Claim { service: service.meta.key.clone(), port_name: port_name.into() };
+    let mut add = |kind, ip, port, protocol, family, name: &str| {
+        found.push((Destination { kind, ip, port, protocol, family }, claim(name)));
+    };
+    let ips = own_addresses(service);
+    for port in &service.ports {
+        for (kind, ip) in &ips {
+            add(*kind, Some(*ip), port.port.get(), port.protocol, IpFamily::of(*ip), &port.name);
+        }
+    }
+    for family in IpFamily::BOTH.into_iter().filter(|family| cluster_ip(service, *family).is_some()) {
         for port in &service.ports {
-            for (kind, ip) in &ips {
-                add(*kind, Some(*ip), port.port.get(), port.protocol, &port.name);
-            }
-            if let Some(number) = port.node_port {
-                for kind in [TargetKind::NodePort, TargetKind::LocalhostNodePort] {
-                    add(kind, None, number.get(), port.protocol, &port.name);
-                }
+            let Some(number) = port.node_port else { continue };
+            for kind in [TargetKind::NodePort, TargetKind::LocalhostNodePort] {
+                add(kind, None, number.get(), port.protocol, family, &port.name);
             }
         }
         if let Some(number) = service.health_check_node_port {
-            add(TargetKind::HealthCheck, None, number.get(), Protocol::Tcp, "");
-        }
-        for (_, ip) in ips {
-            if let Some(port) = unused_port(ip, worlds) {
-                add(TargetKind::UnusedPort, Some(ip), port, Protocol::Tcp, "");
-            }
+            add(TargetKind::HealthCheck, None, number.get(), Protocol::Tcp, family, "");
         }
     }
     found

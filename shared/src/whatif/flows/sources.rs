@@ -14,7 +14,7 @@ const SOMEBODY_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 77);
 const SOMEBODY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x77);
 
 /// The address space of a family, cut into cells. Cell 0 is what no network has.
-pub(super) struct Partition {
+pub(in crate::whatif) struct Partition {
     /// The networks of the cells; the first is everything. Sorted, so that a network stands before those inside it.
     nets: Vec<IpNet>,
     /// First addresses of the networks.

@@ -5,24 +5,43 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::change::{Chance, Change};
 use super::places::Place;
 use crate::model::{ClusterState, IpFamily, Keyed, Text};
+use crate::proxy::find_node;
 use crate::trace::{Fraction, Origin, Verdict};
 use crate::whatif::difference::{Grade, Share, SourceClass, Target, TargetKind};
 
 /// How many of a list are named.
 const MOST_NAMES: usize = 3;
+/// How many sets of addresses are told apart where words are to be brief.
+const MOST_KINDS: usize = 2;
 
 /// The nodes by which sources are named.
-pub(super) struct Names {
+pub(in crate::whatif) struct Names {
     /// By family, those that were asked.
     nodes: BTreeMap<IpFamily, BTreeSet<Text>>,
     zones: BTreeMap<Text, BTreeSet<Text>>,
 }
 
 impl Names {
-    pub fn of(places: &[Place<'_>], state: &ClusterState) -> Names {
+    pub(super) fn of(places: &[Place<'_>], state: &ClusterState) -> Names {
+        Names::of_nodes_asked(places.iter().map(|place| (place.family, place.name.clone())), state)
+    }
+
+    /// As they would be asked if these are the clusters before and after.
+    pub fn of_both(before: &ClusterState, after: &ClusterState) -> Names {
+        let asked = IpFamily::BOTH.into_iter().flat_map(|family| {
+            let names = after.nodes().values().map(|node| node.name());
+            let is_place = move |name: &&Text| {
+                [before, after].into_iter().all(|state| find_node(state, name, family).is_ok())
+            };
+            names.filter(is_place).map(move |name| (family, name.clone()))
+        });
+        Names::of_nodes_asked(asked, after)
+    }
+
+    fn of_nodes_asked(asked: impl Iterator<Item = (IpFamily, Text)>, state: &ClusterState) -> Names {
         let mut nodes: BTreeMap<IpFamily, BTreeSet<Text>> = BTreeMap::new();
-        for place in places {
-            nodes.entry(place.family).or_default().insert(place.name.clone());
+        for (family, name) in asked {
+            nodes.entry(family).or_default().insert(name);
         }
         let mut zones: BTreeMap<Text, BTreeSet<Text>> = BTreeMap::new();
         for node in state.nodes().values() {
@@ -35,6 +54,16 @@ impl Names {
 
     /// `all pods in zone b; node-a itself; outside through node-a, from 10.0.0.0/8`.
     pub fn of_classes(&self, classes: &[SourceClass]) -> String {
+        self.words(classes, usize::MAX)
+    }
+
+    /// The same, but where more than [`MOST_KINDS`] sets of addresses have to be told: `outside through node-a, from some
+    /// addresses`.
+    pub fn of_classes_briefly(&self, classes: &[SourceClass]) -> String {
+        self.words(classes, MOST_KINDS)
+    }
+
+    fn words(&self, classes: &[SourceClass], most_kinds: usize) -> String {
         let Some(first) = classes.first() else { return String::new() };
         let family = IpFamily::of(first.example);
         let mut parts = Vec::new();
@@ -51,6 +80,12 @@ impl Names {
                         None => pod.to_string(),
                     }));
                 }
+            }
+            let kinds = alike.keys().filter(|which| !which.is_empty()).count();
+            if kinds > most_kinds {
+                let all = alike.remove_entry("");
+                let some = std::mem::take(&mut alike).into_values().flatten().collect();
+                alike = all.into_iter().chain([(", from some addresses".to_owned(), some)]).collect();
             }
             for (which, nodes) in alike {
                 parts.push(self.of_nodes(origin, &nodes, family) + &which);
@@ -108,7 +143,7 @@ fn short(net: &ipnet::IpNet) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`.
-pub(super) fn list(names: impl IntoIterator<Item = String>) -> String {
+pub(in crate::whatif) fn list(names: impl IntoIterator<Item = String>) -> String {
     let names: Vec<String> = names.into_iter().collect();
     match &names[..] {
         [] => String::new(),
@@ -118,9 +153,14 @@ pub(super) fn list(names: impl IntoIterator<Item = String>) -> String {
     }
 }
 
+/// Whether somebody answers who is meant to.
+pub(in crate::whatif) fn is_answered(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Deliver | Verdict::Accept)
+}
+
 /// The share of the connections that are answered.
 fn success(chances: &[Chance]) -> Option<Fraction> {
-    let answered = |chance: &&Chance| matches!(chance.verdict, Verdict::Deliver | Verdict::Accept);
+    let answered = |chance: &&Chance| is_answered(chance.verdict);
     chances.iter().filter(answered).try_fold(Fraction::ZERO, |sum, chance| {
         let [part, whole] = chance.fraction;
         sum.plus(Fraction::new(part, whole)?)
