@@ -19,12 +19,17 @@ pub(super) enum Kind {
     Exactly(String),
     /// A summary with a number of endpoints in it: what stands before and after the number.
     Endpoints(String, String),
+    /// What a health check hears turns into a refusal, or is one no longer: what stands before and after the number.
+    Health(String, String),
 }
 
 impl Kind {
     pub fn of(flow: &FlowChange) -> Kind {
         let [before, after] = counts(flow);
         let summary = &flow.summary;
+        if let Some((before, after)) = around_health(flow) {
+            return Kind::Health(before.to_owned(), after.to_owned());
+        }
         if is_swap(flow) {
             return Kind::Endpoints(String::new(), OTHERS.to_owned());
         }
@@ -45,15 +50,22 @@ impl Kind {
 
     /// `1 to 4 endpoints → refused`: true of all these flows, which are of the kind.
     pub fn words(&self, flows: &[&FlowChange]) -> String {
-        let (before, rest) = match self {
-            Kind::Exactly(summary) => return summary.clone(),
-            Kind::Endpoints(before, rest) => (before, rest),
-        };
         if let Some((first, more)) = flows.split_first()
             && more.iter().all(|flow| flow.summary == first.summary)
         {
             return first.summary.clone();
         }
+        let (before, rest) = match self {
+            Kind::Exactly(summary) => return summary.clone(),
+            Kind::Endpoints(before, rest) => (before, rest),
+            Kind::Health(before, rest) => {
+                let numbers: BTreeSet<u32> = flows.iter().filter_map(|flow| healthy(flow)).collect();
+                let [Some(least), Some(most)] = [numbers.first(), numbers.last()] else {
+                    return String::new();
+                };
+                return format!("{before}{} local endpoints{rest}", range(*least, *most));
+            }
+        };
         let numbers: BTreeSet<usize> =
             flows.iter().map(|flow| counts(flow)).map(|[a, b]| if a == 0 { b } else { a }).collect();
         let [Some(least), Some(most)] = [numbers.first(), numbers.last()] else { return String::new() };
@@ -91,10 +103,41 @@ fn counts(flow: &FlowChange) -> [usize; 2] {
 fn endpoints(least: usize, most: usize) -> String {
     match (least, most) {
         (1, 1) => "1 endpoint".to_owned(),
-        _ if least == most => format!("{least} endpoints"),
-        _ if least + 1 == most => format!("{least} or {most} endpoints"),
-        _ => format!("{least} to {most} endpoints"),
+        _ => format!("{} endpoints", range(least, most)),
     }
+}
+
+/// `3`, `1 or 2`, `1 to 4`.
+fn range<N: Copy + PartialEq + std::fmt::Display + From<u8> + std::ops::Add<Output = N>>(
+    least: N,
+    most: N,
+) -> String {
+    if least == most {
+        least.to_string()
+    } else if least + N::from(1) == most {
+        format!("{least} or {most}")
+    } else {
+        format!("{least} to {most}")
+    }
+}
+
+/// How many local endpoints a health check finds, before or after; `None` unless it finds some at one of these times alone.
+fn healthy(flow: &FlowChange) -> Option<u32> {
+    let [before, after] = [&flow.before, &flow.after].map(|shares| match &shares[..] {
+        [share] => share.health,
+        _ => None,
+    });
+    match (before.unwrap_or(0), after.unwrap_or(0)) {
+        (0, count) | (count, 0) if count > 0 => Some(count),
+        _ => None,
+    }
+}
+
+/// What stands in a summary before and after the number of local endpoints.
+fn around_health(flow: &FlowChange) -> Option<(&str, &str)> {
+    let count = healthy(flow)?;
+    let word = if count == 1 { "endpoint" } else { "endpoints" };
+    flow.summary.split_once(&format!("{count} local {word}"))
 }
 
 /// One endpoint before, another one after: the summary names them.
