@@ -22,7 +22,7 @@ use vipscope_shared::model::{ClusterState, IpFamily, ProxyMode};
 use vipscope_shared::predict::Predictor;
 use vipscope_shared::proxy::reference::{Fate, From, Probe, answer};
 use vipscope_shared::synthetic::Random;
-use vipscope_shared::trace::{Fraction, Origin, Packet, Trace, Verdict};
+use vipscope_shared::trace::{Fraction, Origin, Outcome, Packet, Trace, Verdict};
 
 /// Packets for each mode in an ordinary run; `VIPSCOPE_PACKETS` asks for more.
 const PACKETS: usize = 10_000;
@@ -46,20 +46,27 @@ fn told(trace: &Trace) -> Fate {
     let sum = trace.outcomes.iter().fold(Fraction::ZERO, |sum, one| sum.plus(one.probability).unwrap());
     assert_eq!(sum, Fraction::ONE, "{trace:?}");
     let [first, ..] = &trace.outcomes[..] else { panic!("no outcome") };
+    let each = Fraction::new(1, trace.outcomes.len() as u64).unwrap();
+    let one = |outcome: &Outcome| {
+        assert_eq!(outcome.probability, each, "{trace:?}");
+        (outcome.destination, outcome.masquerade)
+    };
+    let (kept, lost): (Vec<&Outcome>, Vec<&Outcome>) =
+        trace.outcomes.iter().partition(|outcome| outcome.verdict == Verdict::Deliver);
+    if !kept.is_empty() && !lost.is_empty() {
+        assert!(lost.iter().all(|outcome| outcome.verdict == Verdict::Drop), "{trace:?}");
+        return Fate::Partly(
+            kept.into_iter().map(one).collect(),
+            lost.into_iter().map(|lost| one(lost).0).collect(),
+        );
+    }
     match first.verdict {
         Verdict::Accept => Fate::Accept,
         Verdict::Drop => Fate::Drop,
         Verdict::Reject => Fate::Reject,
         Verdict::NoMatch => Fate::NoMatch,
         Verdict::Unknown => panic!("unknown: {trace:?}"),
-        Verdict::Deliver => {
-            let each = Fraction::new(1, trace.outcomes.len() as u64).unwrap();
-            let one = |outcome: &vipscope_shared::trace::Outcome| {
-                assert_eq!((outcome.verdict, outcome.probability), (Verdict::Deliver, each), "{trace:?}");
-                (outcome.destination, outcome.masquerade)
-            };
-            Fate::Deliver(trace.outcomes.iter().map(one).collect())
-        }
+        Verdict::Deliver => Fate::Deliver(kept.into_iter().map(one).collect()),
     }
 }
 
@@ -68,6 +75,11 @@ fn sorted(fate: Fate) -> Fate {
         Fate::Deliver(mut all) => {
             all.sort_unstable();
             Fate::Deliver(all)
+        }
+        Fate::Partly(mut kept, mut lost) => {
+            kept.sort_unstable();
+            lost.sort_unstable();
+            Fate::Partly(kept, lost)
         }
         other => other,
     }
@@ -119,6 +131,7 @@ fn compare(mode: ProxyMode) {
 fn name(fate: &Fate) -> &'static str {
     match fate {
         Fate::Deliver(_) => "deliver",
+        Fate::Partly(..) => "deliver in part",
         Fate::Accept => "accept",
         Fate::Drop => "drop",
         Fate::Reject => "reject",

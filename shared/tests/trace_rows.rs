@@ -201,6 +201,41 @@ fn loopback_is_closed_to_others() {
     }
 }
 
+/// Observed: a process that is bound to loopback reaches other hosts only with `route_localnet` and masquerading, and in IPv6 never.
+#[test]
+fn loopback_speaks_to_the_host_alone() {
+    let program = |masquerade: &str| {
+        from_iptables(&format!(
+            "*nat\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n\
+             -A OUTPUT -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1:8080\n\
+             -A OUTPUT -p tcp -m tcp --dport 81 -j DNAT --to-destination 192.168.0.10:8080\n{masquerade}COMMIT\n"
+        ))
+    };
+    let (plain, hiding) = (program(""), program("-A POSTROUTING -j MASQUERADE\n"));
+    let (closed, mut open) = (host(), host());
+    open.route_localnet = true;
+    let rows = [
+        // No rule is asked: there is no route.
+        (&closed, &hiding, "127.0.0.1", "10.96.0.1:80", "1 drop 10.96.0.1:80"),
+        (&closed, &hiding, "127.0.0.1", "10.0.0.9:1", "1 drop 10.0.0.9:1"),
+        // There is one until the packet has another destination.
+        (&closed, &hiding, "127.0.0.1", "127.0.0.1:80", "1 drop 10.0.0.1:8080"),
+        (&closed, &hiding, "127.0.0.1", "192.168.0.10:80", "1 drop 10.0.0.1:8080"),
+        (&closed, &plain, "127.0.0.1", "127.0.0.1:81", "1 deliver 192.168.0.10:8080"),
+        (&closed, &plain, "127.0.0.1", "127.0.0.1:1", "1 no_match 127.0.0.1:1"),
+        (&open, &plain, "127.0.0.1", "10.96.0.1:80", "1 drop 10.0.0.1:8080"),
+        (&open, &hiding, "127.0.0.1", "10.96.0.1:80", "1 deliver 10.0.0.1:8080 masquerade"),
+        (&open, &plain, "127.0.0.1", "10.0.0.9:1", "1 drop 10.0.0.9:1"),
+        (&open, &hiding, "::1", "[fd00::9]:1", "1 drop [fd00::9]:1"),
+        (&open, &hiding, "::1", "[::1]:1", "1 no_match [::1]:1"),
+        (&closed, &plain, "192.168.0.10", "10.96.0.1:80", "1 deliver 10.0.0.1:8080"),
+    ];
+    for (host, program, source, to, expected) in rows {
+        let trace = program.trace(host, &packet(source, to, Origin::Node));
+        assert_eq!(shown(&trace), [expected], "{source} {to} {}", host.route_localnet);
+    }
+}
+
 #[test]
 fn chains_without_end_end() {
     let program =

@@ -144,7 +144,7 @@ impl From<Effect> for StepKind {
             Effect::Proxy { .. } | Effect::NoEndpoint => StepKind::Proxy,
             Effect::Masquerade => StepKind::Masquerade,
             Effect::Accept => StepKind::Accept,
-            Effect::Drop | Effect::Martian => StepKind::Drop,
+            Effect::Drop | Effect::Martian | Effect::Loopback => StepKind::Drop,
             Effect::Reject => StepKind::Reject,
             Effect::Pass => StepKind::Pass,
             Effect::Unknown => StepKind::Unknown,
@@ -396,6 +396,10 @@ impl Predictor {
             Effect::Martian => {
                 format!("{what}: the kernel takes no packet from elsewhere for a loopback address")
             }
+            Effect::Loopback => format!(
+                "{what}: {} is the node's own, and no other host answers it; from another address of the node it may",
+                packet.source
+            ),
             Effect::NoRealServer => format!("{what}: {service} has no endpoint that this node uses"),
             Effect::NoEndpoint if verdict == Verdict::Reject => {
                 format!("kube-proxy takes the connection and closes it: {service} has no ready endpoint")

@@ -106,6 +106,8 @@ pub enum Effect {
     Reject,
     /// The kernel itself drops it: it came in for a loopback address.
     Martian,
+    /// Nobody answers: it comes from the node's loopback address, and is for another host.
+    Loopback,
     /// The chains of this hook have let it pass.
     Pass,
     /// Not understood.

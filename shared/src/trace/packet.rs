@@ -90,6 +90,19 @@ impl HostView {
         to.is_loopback() && !(to.is_ipv4() && self.route_localnet)
     }
 
+    /// Whether the kernel sends nothing from this address to that one: an IPv4 loopback address speaks to the host itself, unless
+    /// `route_localnet` is set (`__mkroute_output`). In IPv6 it is sent, but see [`HostView::is_unanswered`].
+    pub fn holds_back(&self, source: IpAddr, to: IpAddr) -> bool {
+        source.is_ipv4() && self.is_unanswered(source, to) && !self.route_localnet
+    }
+
+    /// Whether no answer comes to a process of the node that is bound to this address and speaks to that one: other hosts do
+    /// not answer loopback. With IPv4 they do if the packet was masqueraded; with IPv6 the answer, which is led back to
+    /// loopback, is taken for one that came in for it (`ip6_rcv_core`).
+    pub fn is_unanswered(&self, source: IpAddr, to: IpAddr) -> bool {
+        source.is_loopback() && !self.is_local(to)
+    }
+
     pub fn local(&self) -> &[IpAddr] {
         &self.local
     }

@@ -187,6 +187,11 @@ impl Walk<'_> {
             self.drop_martian(&mut state);
             return Ok(());
         }
+        // There is no route to begin with.
+        if own && self.host.holds_back(self.packet.source, self.packet.destination) {
+            self.lose_to_loopback(&mut state);
+            return Ok(());
+        }
         self.run(state)
     }
 
@@ -252,6 +257,25 @@ impl Walk<'_> {
         self.finish(state, Verdict::Drop)
     }
 
+    fn lose_to_loopback(&mut self, state: &mut State) -> Flow {
+        self.tell_beside_rules(state, Effect::Loopback);
+        self.finish(state, Verdict::Drop)
+    }
+
+    /// OUTPUT has given it a destination to which there is no route. IPVS lets none from loopback go to other hosts
+    /// (`crosses_local_route_boundary`).
+    fn has_no_route(&self, state: &State) -> bool {
+        let (source, to) = (self.packet.source, state.destination.ip());
+        let by_ipvs = state.ipvs.is_some() && self.host.is_unanswered(source, to);
+        state.own && state.hook == Hook::Output && (by_ipvs || self.host.holds_back(source, to))
+    }
+
+    fn is_unanswered(&self, state: &State) -> bool {
+        let (source, to) = (self.packet.source, state.destination.ip());
+        let hidden = state.masquerade && source.is_ipv4();
+        state.own && !hidden && self.host.is_unanswered(source, to)
+    }
+
     /// At the node's own sockets.
     fn arrive(&mut self, state: &mut State) -> Flow {
         let key = (self.packet.protocol, state.destination.port());
@@ -277,6 +301,9 @@ impl Walk<'_> {
     }
 
     fn done(&mut self, state: &mut State) -> Flow {
+        if self.is_unanswered(state) {
+            return self.lose_to_loopback(state);
+        }
         let verdict = match (state.rewritten, state.accepted) {
             (true, _) => Verdict::Deliver,
             (false, true) => Verdict::Accept,
@@ -670,6 +697,10 @@ impl Walk<'_> {
         let key = if first { self.memo_key(&state) } else { None };
         if first {
             (state.before, state.leaf) = (state.leaf, ROOT);
+        }
+        if self.has_no_route(&state) {
+            self.lose_to_loopback(&mut state);
+            return Ok(());
         }
         let known = self.memos.iter().flatten().find(|memo| Some(memo.key) == key).copied();
         if let Some(Memo { verdict, masquerade, after, .. }) = known {

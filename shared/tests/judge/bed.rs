@@ -44,6 +44,25 @@ impl Loader {
     }
 }
 
+impl Loader {
+    /// Another host takes nothing from a loopback address but answers of the node.
+    fn refuse_martians(self, host: &Namespace) {
+        match self {
+            Loader::Iptables(variant) => {
+                let restore = program(IpFamily::IPv4, variant, "restore");
+                let rule = "-A INPUT ! -i lo -s 127.0.0.0/8 -m conntrack --ctstate NEW -j DROP";
+                let rules = format!("*filter\n:INPUT ACCEPT [0:0]\n{rule}\nCOMMIT\n");
+                host.must("martians", &[&restore, "--wait"], &rules)
+            }
+            Loader::Nft => {
+                let rule = "iif != lo ip saddr 127.0.0.0/8 ct state new drop";
+                let chain = format!("chain input {{ type filter hook input priority 0; {rule}; }}");
+                host.must("martians", &["nft", "-f", "-"], &format!("table ip martians {{ {chain}; }}\n"))
+            }
+        };
+    }
+}
+
 /// The links between the node and the others: numbers of the addresses on them.
 const ELSE_LINK: u8 = 1;
 const PODS_LINK: u8 = 2;
@@ -72,7 +91,8 @@ const ALL_SETTINGS: &[(&str, &str)] = &[
 
 const NODE_SETTINGS: &[(&str, &str)] = &[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")];
 
-/// Any address is their own, also one that they sent from themselves.
+/// Any address is their own, also one that they sent from themselves. Loopback is let through, since they send to the node's, and
+/// what they refuse for that is up to [`Loader::refuse_martians`].
 const OTHERS_SETTINGS: &[(&str, &str)] = &[
     ("ipv4/conf/all/accept_local", "1"),
     ("ipv4/conf/all/route_localnet", "1"),
@@ -124,6 +144,7 @@ impl Bed {
             ip(peer.name(), &links(link, 2, "eth0"));
             ip(peer.name(), &others(link));
             ["-4", "-6"].iter().for_each(|family| ip_as(&["-n", peer.name(), family], &others_rules()));
+            loader.refuse_martians(peer);
         }
         let mut bed = Bed {
             loader,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use vipscope_shared::model::{IpFamily, Protocol};
+use vipscope_shared::model::Protocol;
 use vipscope_shared::trace::{Origin, Packet, Trace, Verdict};
 
 use super::agent::{Seen, Shot};
@@ -35,12 +35,10 @@ pub struct Question {
 impl Question {
     /// `Err`: why the kernel cannot be asked.
     pub fn new(view: &View<'_>, packet: Packet) -> Result<Question, &'static str> {
-        cannot_be(view, &packet)?;
+        cannot_be(&packet)?;
         let trace = view.predictor.trace(&packet);
-        let expected = expected(&trace);
-        let question = Question { packet, trace, expected };
-        question.cannot_be_seen(view)?;
-        Ok(question)
+        let expected = expected(&trace)?;
+        Ok(Question { packet, trace, expected })
     }
 
     pub fn verdict(&self) -> Verdict {
@@ -67,34 +65,21 @@ impl Question {
                 places.contains(&(*at, masqueraded)) && (!masqueraded || view.is_nodes(peer.ip()))
             }
             (Expected::Refusal, Seen::Refused) | (Expected::Silence, Seen::Silence) => true,
+            // There is no route for it: the kernel says so at once, or when it would send.
+            (Expected::Silence, Seen::Unsent(_)) => self.packet.source.is_loopback(),
             _ => false,
         }
     }
 
-    fn cannot_be_seen(&self, view: &View<'_>) -> Result<(), &'static str> {
-        let Expected::Arrival(places) = &self.expected else { return Ok(()) };
-        let leaves = |to: &SocketAddr| !view.predictor.host.is_local(to.ip());
-        if !self.packet.source.is_loopback() {
-            return Ok(());
-        }
-        if !carries_loopback(view) && places.iter().any(|(to, _)| leaves(to)) {
-            return Err(LOOPBACK);
-        }
-        if places.iter().any(|(to, masqueraded)| leaves(to) && !masqueraded) {
-            return Err("from loopback to another host, not masqueraded: nobody takes it");
-        }
-        Ok(())
+    /// It may arrive, but not its answer: IPv6 lets packets from loopback out if they are masqueraded.
+    pub fn may_arrive_in_silence(&self) -> bool {
+        let loopback = self.packet.source.is_ipv6() && self.packet.source.is_loopback();
+        loopback && self.expected == Expected::Silence
     }
 }
 
-const LOOPBACK: &str = "from loopback to another host: Linux does not carry it without IPv4's route_localnet";
-
-fn carries_loopback(view: &View<'_>) -> bool {
-    view.predictor.context.family == IpFamily::IPv4 && view.predictor.host.route_localnet
-}
-
 /// Packets that no socket can send, or that never come to the node.
-fn cannot_be(view: &View<'_>, packet: &Packet) -> Result<(), &'static str> {
+fn cannot_be(packet: &Packet) -> Result<(), &'static str> {
     let Packet { source, destination, protocol, origin, .. } = *packet;
     let one_host = |ip: IpAddr| !ip.is_unspecified() && !ip.is_multicast();
     if protocol == Protocol::Sctp {
@@ -106,21 +91,20 @@ fn cannot_be(view: &View<'_>, packet: &Packet) -> Result<(), &'static str> {
     if origin == Origin::Pod && (destination == source || destination.is_loopback()) {
         return Err("a pod to itself, which does not leave it");
     }
-    if source.is_loopback() && !carries_loopback(view) && !view.predictor.host.is_local(destination) {
-        return Err(LOOPBACK);
-    }
     Ok(())
 }
 
-fn expected(trace: &Trace) -> Expected {
+fn expected(trace: &Trace) -> Result<Expected, &'static str> {
     let verdict = trace.outcomes[0].verdict;
-    assert!(trace.outcomes.iter().all(|one| one.verdict == verdict), "{trace:?}");
+    if trace.outcomes.iter().any(|one| one.verdict != verdict) {
+        return Err("some endpoints are on the node and some are not, and the packet is from loopback");
+    }
     match verdict {
-        Verdict::Drop => return Expected::Silence,
-        Verdict::Reject => return Expected::Refusal,
+        Verdict::Drop => return Ok(Expected::Silence),
+        Verdict::Reject => return Ok(Expected::Refusal),
         Verdict::Deliver | Verdict::Accept | Verdict::NoMatch => {}
         Verdict::Unknown => panic!("generated rules are understood: {trace:?}"),
     }
     let places = trace.outcomes.iter().map(|outcome| (outcome.destination, outcome.masquerade));
-    Expected::Arrival(places.collect())
+    Ok(Expected::Arrival(places.collect()))
 }

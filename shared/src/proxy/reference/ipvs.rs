@@ -12,7 +12,7 @@ pub(super) fn answer(world: &World<'_>) -> Fate {
     let probe = world.probe;
     let to = SocketAddr::new(probe.destination, probe.port);
     let own = probe.from == From::Node;
-    let bound = world.ports.iter().any(|port| addresses(port).any(|ip| ip == to.ip()));
+    let bound = is_bound(world, to.ip());
     let comes_in = || incoming(world, to, bound);
     if !own && let Some(fate) = comes_in() {
         return fate;
@@ -37,6 +37,11 @@ pub(super) fn answer(world: &World<'_>) -> Fate {
     } else {
         Fate::NoMatch
     }
+}
+
+/// Whether the dummy interface has the address.
+pub(super) fn is_bound(world: &World<'_>, to: IpAddr) -> bool {
+    world.ports.iter().any(|port| addresses(port).any(|ip| ip == to))
 }
 
 fn addresses(port: &PortInfo) -> impl Iterator<Item = IpAddr> {

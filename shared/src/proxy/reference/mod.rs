@@ -37,6 +37,8 @@ pub struct Probe {
 pub enum Fate {
     /// To one of these, each as likely; the flag: with an address of the node as its source.
     Deliver(Vec<(SocketAddr, bool)>),
+    /// The same, but some of the destinations, those of the second list, don't answer.
+    Partly(Vec<(SocketAddr, bool)>, Vec<SocketAddr>),
     Accept,
     Drop,
     Reject,
@@ -51,6 +53,9 @@ pub fn answer(state: &ClusterState, context: &NodeContext, probe: &Probe) -> Fat
     if world.is_martian() && probe.destination.is_ipv6() {
         return Fate::Drop;
     }
+    if probe.destination.is_ipv4() && world.is_unanswered(probe.destination) && !world.is_told() {
+        return Fate::Drop;
+    }
     let fate = match context.mode {
         ProxyMode::Iptables => netfilter::iptables(&world),
         ProxyMode::Nftables => netfilter::nftables(&world),
@@ -61,7 +66,7 @@ pub fn answer(state: &ClusterState, context: &NodeContext, probe: &Probe) -> Fat
         ProxyMode::Userspace => fate != Fate::NoMatch,
         _ => matches!(fate, Fate::Deliver(_)),
     };
-    if world.is_martian() && !has_other_destination { Fate::Drop } else { fate }
+    if world.is_martian() && !has_other_destination { Fate::Drop } else { world.without_unanswered(fate) }
 }
 
 struct World<'a> {
@@ -88,9 +93,39 @@ impl World<'_> {
 
     /// Linux takes nothing for loopback from elsewhere, unless kube-proxy told it to, for node ports on 127.0.0.1.
     fn is_martian(&self) -> bool {
-        let told = self.context.mode == ProxyMode::Iptables && self.context.localhost_node_ports;
         let to = self.probe.destination;
-        self.probe.from != From::Node && to.is_loopback() && !(told && to.is_ipv4())
+        self.probe.from != From::Node && to.is_loopback() && !(self.is_told() && to.is_ipv4())
+    }
+
+    /// kube-proxy has let loopback addresses of IPv4 out of the node and in.
+    fn is_told(&self) -> bool {
+        self.context.mode == ProxyMode::Iptables && self.context.localhost_node_ports
+    }
+
+    /// A process bound to loopback speaks to another host.
+    fn is_unanswered(&self, to: IpAddr) -> bool {
+        let here = self.is_local(to) || (self.context.mode == ProxyMode::Ipvs && ipvs::is_bound(self, to));
+        self.probe.from == From::Node && self.probe.source.is_loopback() && !here
+    }
+
+    /// Who is bound to loopback gets answers of other hosts only if they are sent to an address of the node instead, and in IPv6
+    /// not even then. kube-proxy's own connections, in userspace mode, are not from loopback.
+    fn without_unanswered(&self, fate: Fate) -> Fate {
+        match fate {
+            Fate::NoMatch if self.is_unanswered(self.probe.destination) => Fate::Drop,
+            Fate::Deliver(all) if self.context.mode != ProxyMode::Userspace => {
+                let hidden = |masqueraded: bool| masqueraded && self.is_told() && self.probe.source.is_ipv4();
+                let (lost, kept): (Vec<_>, Vec<_>) = all
+                    .into_iter()
+                    .partition(|(to, masqueraded)| self.is_unanswered(to.ip()) && !hidden(*masqueraded));
+                match (kept.is_empty(), lost.is_empty()) {
+                    (_, true) => Fate::Deliver(kept),
+                    (true, false) => Fate::Drop,
+                    (false, false) => Fate::Partly(kept, lost.into_iter().map(|(to, _)| to).collect()),
+                }
+            }
+            other => other,
+        }
     }
 
     /// Service ports that have this address and port, in order.

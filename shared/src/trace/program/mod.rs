@@ -487,6 +487,7 @@ impl Program {
             Effect::Drop => "drop".to_owned(),
             Effect::Reject => "reject".to_owned(),
             Effect::Martian => "from elsewhere to a loopback address: the kernel drops it".to_owned(),
+            Effect::Loopback => "from a loopback address to another host: no answer comes back".to_owned(),
             Effect::Pass => "no rule refuses it".to_owned(),
             Effect::Unknown => "not understood".to_owned(),
         }
