@@ -22,7 +22,7 @@ impl PodsOfNode {
     }
 
     /// The pods with a network of their own, from this address of the family on: by address, then by namespace and name.
-    pub fn from_address(&self, first: IpAddr) -> impl Iterator<Item = (IpAddr, &Key)> {
+    pub fn starting_at(&self, first: IpAddr) -> impl Iterator<Item = (IpAddr, &Key)> {
         let family = IpFamily::of(first);
         let pods = self.addresses.range(at(first)..).map(|(ip, key)| (*ip, key));
         pods.take_while(move |(ip, _)| IpFamily::of(*ip) == family)
@@ -31,7 +31,7 @@ impl PodsOfNode {
     /// If a pod with a network of its own has the address: the last of the addresses from there on that pods have, without a gap.
     pub fn taken_until(&self, ip: IpAddr) -> Option<IpAddr> {
         let mut until = None;
-        for (found, _) in self.from_address(ip) {
+        for (found, _) in self.starting_at(ip) {
             match until {
                 None if found != ip => return None,
                 Some(last) if found != last && Some(found) != next(last) => break,

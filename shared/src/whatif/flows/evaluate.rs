@@ -189,7 +189,7 @@ impl<'a> Look<'a, '_> {
     /// The pods of the node that have their address in the cell.
     fn pods_in(&self, cell: usize) -> impl Iterator<Item = PodHere<'a>> {
         let net = self.pair.partition.net(cell);
-        let pods = self.place.pods.from_address(net.network());
+        let pods = self.place.pods.starting_at(net.network());
         let here = pods.take_while(move |pod| net.contains(&pod.after));
         here.filter(move |pod| pod.before == pod.after && self.pair.partition.cell_of(pod.after) == cell)
     }

@@ -132,22 +132,22 @@ impl<'a> Pods<'a> {
 
 impl<'a> PodsHere<'a> {
     pub fn all(&self) -> impl Iterator<Item = PodHere<'a>> {
-        self.from_address(match self.family {
+        self.starting_at(match self.family {
             IpFamily::IPv4 => Ipv4Addr::UNSPECIFIED.into(),
             IpFamily::IPv6 => Ipv6Addr::UNSPECIFIED.into(),
         })
     }
 
     /// From this address on.
-    pub fn from_address(&self, first: IpAddr) -> impl Iterator<Item = PodHere<'a>> {
-        let same = self.same.map(|pods| pods.from_address(first)).into_iter().flatten();
+    pub fn starting_at(&self, first: IpAddr) -> impl Iterator<Item = PodHere<'a>> {
+        let same = self.same.map(|pods| pods.starting_at(first)).into_iter().flatten();
         let same = same.map(|(ip, key)| PodHere { key, before: ip, after: ip });
         let from = self.paired.partition_point(|pod| pod.after < first);
         same.chain(self.paired[from..].iter().copied())
     }
 
     fn has(&self, ip: IpAddr) -> bool {
-        IpFamily::of(ip) == self.family && self.from_address(ip).next().is_some_and(|pod| pod.after == ip)
+        IpFamily::of(ip) == self.family && self.starting_at(ip).next().is_some_and(|pod| pod.after == ip)
     }
 
     /// Those whose address is another than before, by number.
