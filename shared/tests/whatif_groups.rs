@@ -353,8 +353,13 @@ fn families_are_named_where_there_are_two() {
 
 #[test]
 fn losses_are_one_row_whatever_there_was() {
-    let edits =
-        [scale("shop/payments", 0), scale("edge/gateway", 0), scale("shop/web", 1), scale("shop/catalog", 1)];
+    let edits = [
+        scale("shop/payments", 0),
+        scale("edge/gateway", 0),
+        scale("shop/web", 1),
+        scale("shop/catalog", 1),
+        scale("shop/cart", 2),
+    ];
     let (_, difference) = edited(&demo_shop::cluster(false), &edits);
     let expected = [
         "Lost edge/gateway shop/payments: 4 endpoints → refused",
@@ -370,6 +375,10 @@ fn losses_are_one_row_whatever_there_was() {
         "  all nodes themselves → shop/web ports http and https, by node port on localhost",
         "Moved shop/catalog: 7 endpoints → 2 endpoints",
         "  everyone → shop/catalog port http, by cluster IP",
+        "Moved shop/cart: 3 endpoints → 1 endpoint",
+        "  everyone on or through zone eu-1a → shop/cart ports http and metrics, by cluster IP",
+        "Moved shop/cart: 2 endpoints → 1 endpoint",
+        "  everyone on or through node-b → shop/cart ports http and metrics, by cluster IP",
     ];
     assert_eq!(rows(&difference), expected);
 }

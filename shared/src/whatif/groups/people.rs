@@ -1,7 +1,7 @@
 //! Who connects, of several flows of one target: their sources joined, exactly, and in words.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -39,8 +39,11 @@ impl<'a> People<'a> {
         let identities = classes.iter().map(|class| identity(class)).collect();
         let mut known = self.known.borrow_mut();
         let make = || match flows {
-            [flow] => short(self.names.of_classes_briefly(&flow.sources.classes)),
-            _ => short(self.names.of_classes_briefly(&join(&classes, &|pod| self.address(pod, family)))),
+            [flow] => short(self.names.of_classes_briefly(&flow.sources.classes), &flow.sources.classes),
+            _ => {
+                let joined = join(&classes, &|pod| self.address(pod, family));
+                short(self.names.of_classes_briefly(&joined), &joined)
+            }
         };
         known.entry((family, identities)).or_insert_with(make).clone()
     }
@@ -52,9 +55,13 @@ impl<'a> People<'a> {
 }
 
 /// In a word, where pods, nodes and those outside are meant alike: `everyone`, `everyone on or through node-a`.
-fn short(words: String) -> String {
+fn short(words: String, classes: &[SourceClass]) -> String {
     if words == EVERYONE {
         return "everyone".to_owned();
+    }
+    // Names that are held back could be others.
+    if words.contains(" more") && !is_same_everywhere(classes) {
+        return words;
     }
     let first = words.split("; ").next().unwrap_or_default();
     let place = if let Some(zone) = first.strip_prefix("all pods in zone ") {
@@ -68,6 +75,14 @@ fn short(words: String) -> String {
         None
     };
     place.map_or(words, |place| format!("everyone on or through {place}"))
+}
+
+/// Whether pods, nodes and those outside are on, or come through, the same nodes.
+fn is_same_everywhere(classes: &[SourceClass]) -> bool {
+    let nodes = |origin: Origin| -> BTreeSet<&Text> {
+        classes.iter().filter(|class| class.origin == origin).map(|class| &class.node).collect()
+    };
+    nodes(Origin::Pod) == nodes(Origin::Node) && nodes(Origin::Node) == nodes(Origin::Outside)
 }
 
 fn identity(class: &SourceClass) -> Identity<'_> {
@@ -159,5 +174,66 @@ fn join_pods(
     joined.push(open);
     if !by_name.pods.is_empty() {
         joined.push(by_name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two pods that classes name, one that none names, and who else has an address.
+    const PODS: [(&str, [u8; 4]); 3] = [("a", [10, 1, 0, 5]), ("b", [10, 2, 0, 6]), ("c", [10, 9, 0, 1])];
+    const OTHERS: [[u8; 4]; 5] =
+        [[10, 1, 0, 4], [10, 1, 0, 5], [10, 1, 9, 9], [10, 200, 0, 1], [192, 0, 2, 1]];
+
+    fn key(name: &str) -> Key {
+        Key::new("ns", name)
+    }
+
+    fn address(pod: &Key) -> Option<IpAddr> {
+        PODS.iter().find(|(name, _)| key(name) == *pod).map(|(_, ip)| IpAddr::from(*ip))
+    }
+
+    /// Classes of pods on one node: by networks and names, and with names only.
+    fn classes() -> Vec<SourceClass> {
+        let class = |pods: &[&str], except_pods: &[&str], nets: &[&str], except: &[&str]| SourceClass {
+            node: "node-a".into(),
+            origin: Origin::Pod,
+            pods: pods.iter().map(|name| key(name)).collect(),
+            except_pods: except_pods.iter().map(|name| key(name)).collect(),
+            nets: nets.iter().filter_map(|net| net.parse().ok()).collect(),
+            except: except.iter().filter_map(|net| net.parse().ok()).collect(),
+            hairpin: false,
+            example: IpAddr::from(OTHERS[0]),
+        };
+        let mut all = vec![class(&["a"], &[], &[], &[]), class(&["a", "b"], &[], &[], &[])];
+        for except_pods in [&[][..], &["a"], &["b"], &["a", "b"]] {
+            for nets in [&[][..], &["10.0.0.0/8"], &["10.1.0.0/16"], &["10.1.0.5/32", "10.2.0.0/16"]] {
+                for except in [&[][..], &["10.1.0.0/16"], &["10.1.0.5/32"], &["10.0.0.0/8"]] {
+                    if nets != except {
+                        all.push(class(&[], except_pods, nets, except));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn joined_classes_have_the_sources_of_all_and_no_others() {
+        let all = classes();
+        for (one, other) in all.iter().flat_map(|one| all.iter().map(move |other| (one, other))) {
+            let joined = join(&[one, other], &address);
+            for (name, ip) in PODS {
+                let has = |class: &SourceClass| class.has_pod(&key(name), ip.into());
+                let expected = has(one) || has(other);
+                assert_eq!(joined.iter().any(has), expected, "{name}: {one:#?} {other:#?} {joined:#?}");
+            }
+            for ip in OTHERS {
+                let has = |class: &SourceClass| class.pods.is_empty() && class.has_address(ip.into());
+                let expected = has(one) || has(other);
+                assert_eq!(joined.iter().any(has), expected, "{ip:?}: {one:#?} {other:#?} {joined:#?}");
+            }
+        }
     }
 }
