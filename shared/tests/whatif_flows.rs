@@ -366,11 +366,9 @@ fn check(seed: u64, before: &ClusterState, after: &ClusterState, what: &str, see
             let new = Predictor::new(after, new, family, mode(after));
             let sources = sources(before, after, name, family);
             for place in destinations(before, after, name, family) {
-                let own = new.context.node.addresses.iter().any(|a| a.ip == place.ip);
                 for source in &sources {
-                    // Loopback speaks to the node only, and only the node to it.
-                    let loops = (source.after.is_loopback(), place.ip.is_loopback());
-                    if loops.1 != loops.0 && (loops.1 || !own) {
+                    // Loopback speaks to loopback only, and only loopback to it.
+                    if source.after.is_loopback() != place.ip.is_loopback() {
                         continue;
                     }
                     // From outside, nobody has an address of the node: here, the one that kube-proxy is to bind to.

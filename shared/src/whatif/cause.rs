@@ -60,9 +60,8 @@ impl<'a> Facts<'a> {
             }));
         }
         causes.extend(self.objects());
-        let aspects: [fn(&Facts<'a>) -> Option<String>; 14] = [
+        let aspects: [fn(&Facts<'a>) -> Option<String>; 13] = [
             Facts::localhost,
-            Facts::loopback,
             Facts::node_port_addresses,
             Facts::unused_port,
             Facts::health_check,
@@ -174,30 +173,6 @@ impl<'a> Facts<'a> {
         let [before, after] = &self.contexts;
         let (old, new) = (why(before), why(after));
         (old != new).then(|| format!("{old}; {new}"))
-    }
-
-    /// A process that is bound to loopback: whether endpoints on other hosts answer it.
-    fn loopback(&self) -> Option<String> {
-        if !(self.class.origin == Origin::Node && self.class.example.is_loopback() && self.verdicts_differ())
-        {
-            return None;
-        }
-        let why = |context: &NodeContext| match context.mode {
-            ProxyMode::Iptables if context.localhost_node_ports => {
-                "in iptables mode packets from 127.0.0.1 may leave the node, masqueraded (route_localnet, set for localhostNodePorts)"
-            }
-            ProxyMode::Iptables | ProxyMode::Nftables => {
-                "without route_localnet, which IPv6 does not have, no other host answers a loopback address"
-            }
-            ProxyMode::Ipvs => "IPVS sends nothing from loopback addresses to other hosts",
-            ProxyMode::Userspace => {
-                "in userspace mode the kube-proxy process opens the connection to the endpoint"
-            }
-        };
-        let [before, after] = &self.contexts;
-        let lost = |shares: &[Share]| shares.iter().any(|share| share.verdict == Verdict::Drop);
-        let (old, new) = (why(before), why(after));
-        (old != new && self.shares().into_iter().any(lost)).then(|| format!("{old}; {new}"))
     }
 
     fn node_port_addresses(&self) -> Option<String> {
@@ -451,8 +426,7 @@ impl<'a> Facts<'a> {
     fn refusal(&self) -> Option<String> {
         let [before, after] = self.modes();
         let kinds = [TargetKind::UnusedPort, TargetKind::HealthCheck, TargetKind::LocalhostNodePort];
-        let other = kinds.contains(&self.flow.target.kind) || self.loopback().is_some();
-        if before == after || !self.verdicts_differ() || other {
+        if before == after || !self.verdicts_differ() || kinds.contains(&self.flow.target.kind) {
             return None;
         }
         let nobody = |shares: &[Share]| shares.iter().all(|share| share.verdict != Verdict::Deliver);

@@ -157,7 +157,7 @@ impl<'a> Look<'a, '_> {
         sources
     }
 
-    /// The addresses that a process of the node can have. Loopback speaks to the node itself only.
+    /// The addresses that a process of the node can have. Loopback speaks to loopback only.
     fn own(&self) -> Vec<IpAddr> {
         let loopback: IpAddr = match self.place.family {
             IpFamily::IPv4 => Ipv4Addr::LOCALHOST.into(),
@@ -166,11 +166,7 @@ impl<'a> Look<'a, '_> {
         if self.ip.is_loopback() {
             return vec![loopback];
         }
-        let mut own = self.place.own.clone();
-        if own.contains(&self.ip) {
-            own.push(loopback);
-        }
-        own
+        self.place.own.clone()
     }
 
     /// The address of a pod in the cell: of one that is there, or of one that could be.

@@ -6,8 +6,9 @@
 //!
 //! A pod that is on another node than before is a source of its own: see [`movers`].
 //!
-//! Sources that are not asked: addresses that only one of the clusters has (a pod that is new or gone), and what the kernel
-//! itself drops, such as packets from outside with an address of the node.
+//! Sources that are not asked: addresses that only one of the clusters has (a pod that is new or gone); processes that bind to
+//! a loopback address and speak to any other; and what the kernel itself drops, such as packets from outside with an address of
+//! the node.
 
 mod change;
 mod connections;

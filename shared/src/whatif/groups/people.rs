@@ -203,6 +203,7 @@ mod tests {
             except_pods: except_pods.iter().map(|name| key(name)).collect(),
             nets: nets.iter().filter_map(|net| net.parse().ok()).collect(),
             except: except.iter().filter_map(|net| net.parse().ok()).collect(),
+            moved_from: None,
             hairpin: false,
             example: IpAddr::from(OTHERS[0]),
         };
