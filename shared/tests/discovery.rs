@@ -75,6 +75,14 @@ addressType: IPv6
 ports: [{name: sql, port: 5432, protocol: TCP}]
 endpoints: [{addresses: ["fd00::12"], hostname: pg-0}]
 ---
+{apiVersion: v1, kind: Service, metadata: {name: bare, namespace: shop}, spec: {clusterIP: None}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: bare-1, namespace: shop, labels: {kubernetes.io/service-name: bare}}
+addressType: IPv4
+endpoints: [{addresses: [10.244.8.1, 10.244.8.2]}]
+---
 {apiVersion: v1, kind: Service, metadata: {name: empty, namespace: shop}, spec: {clusterIP: None, ports: [{name: sql, port: 5432}]}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop}, spec: {type: ExternalName, externalName: DB.example.com.}}
@@ -169,21 +177,45 @@ fn short(answer: &Answer) -> String {
 
 #[test]
 fn answers_to_one_name() {
+    const VIPS: &str = "A 10.96.1.5, AAAA fd00:10:96::5";
+    const ALL: &str = "SRV 80 web.prod.svc.cluster.local, SRV 9090 web.prod.svc.cluster.local";
+    const PEERS: &str = "A 10.244.1.2, A 10.244.1.3, AAAA fd00::12";
+    const TARGETS: &str =
+        "SRV 5432 10-244-1-3.pg.shop.svc.cluster.local, SRV 5432 pg-0.pg.shop.svc.cluster.local";
     let state = cluster();
     let rows = [
-        ("web.prod.svc.cluster.local", "A 10.96.1.5, AAAA fd00:10:96::5", "no data"),
-        ("WEB.Prod.SVC.cluster.LOCAL.", "A 10.96.1.5, AAAA fd00:10:96::5", "no data"),
-        ("_http._tcp.web.prod.svc.cluster.local", "no data", "SRV 80 web.prod.svc.cluster.local"),
+        // CoreDNS: without a port, the SRV records of all ports; with one, addresses, too.
+        ("web.prod.svc.cluster.local", VIPS, ALL),
+        ("WEB.Prod.SVC.cluster.LOCAL.", VIPS, ALL),
+        ("_http._tcp.web.prod.svc.cluster.local", VIPS, "SRV 80 web.prod.svc.cluster.local"),
+        ("_HTTP._TCP.web.prod.svc.cluster.local", VIPS, "SRV 80 web.prod.svc.cluster.local"),
+        ("web.io.svc.cluster.local", "A 10.96.9.9", "SRV 80 web.io.svc.cluster.local"),
         ("_http._udp.web.prod.svc.cluster.local", "nxdomain", "nxdomain"),
         ("a._http._tcp.web.prod.svc.cluster.local", "nxdomain", "nxdomain"),
         // CoreDNS: endpoints of ClusterIP Services have names, too, while they are ready.
-        ("10-244-0-5.web.prod.svc.cluster.local", "A 10.244.0.5", "no data"),
+        (
+            "10-244-0-5.web.prod.svc.cluster.local",
+            "A 10.244.0.5",
+            "SRV 8080 10-244-0-5.web.prod.svc.cluster.local",
+        ),
         ("10-244-0-6.web.prod.svc.cluster.local", "nxdomain", "nxdomain"),
-        ("pg-0.pg.shop.svc.cluster.local", "A 10.244.1.2, AAAA fd00::12", "no data"),
+        (
+            "pg-0.pg.shop.svc.cluster.local",
+            "A 10.244.1.2, AAAA fd00::12",
+            "SRV 5432 pg-0.pg.shop.svc.cluster.local",
+        ),
+        ("pg.shop.svc.cluster.local", PEERS, TARGETS),
+        ("_sql._tcp.pg.shop.svc.cluster.local", PEERS, TARGETS),
+        ("_admin._tcp.pg.shop.svc.cluster.local", "nxdomain", "nxdomain"),
+        // Every address of an endpoint, and no port at all.
+        ("bare.shop.svc.cluster.local", "A 10.244.8.1, A 10.244.8.2", "no data"),
+        ("10-244-8-2.bare.shop.svc.cluster.local", "A 10.244.8.2", "no data"),
         ("pg-2.pg.shop.svc.cluster.local", "nxdomain", "nxdomain"),
         ("empty.shop.svc.cluster.local", "nxdomain", "nxdomain"),
         ("nothing.shop.svc.cluster.local", "nxdomain", "nxdomain"),
         ("db.shop.svc.cluster.local", "CNAME db.example.com", "no data"),
+        ("x.db.shop.svc.cluster.local", "nxdomain", "nxdomain"),
+        ("_a._tcp.db.shop.svc.cluster.local", "CNAME db.example.com", "no data"),
         ("literal.shop.svc.cluster.local", "nxdomain", "nxdomain"),
         (
             "alias.shop.svc.cluster.local",
@@ -301,7 +333,7 @@ fn names_walk_the_search_list() {
 fn the_resolver_follows_the_pods_dns_policy() {
     let state = cluster();
     let own = ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"];
-    let rows: [(&str, Nameserver, &[&str], bool, u8); 8] = [
+    let rows: [(&str, Nameserver, &[&str], bool, u8); 10] = [
         ("", Nameserver::Cluster, &own, true, 5),
         ("dnsPolicy: ClusterFirst, hostNetwork: true", Nameserver::Node, &[], true, 1),
         ("dnsPolicy: ClusterFirstWithHostNet, hostNetwork: true", Nameserver::Cluster, &own, true, 5),
@@ -327,6 +359,16 @@ fn the_resolver_follows_the_pods_dns_policy() {
             true,
             2,
         ),
+        // The first one that answers has the last word.
+        (
+            "dnsPolicy: None, dnsConfig: {nameservers: [192.0.2.53, 10.96.0.10]}",
+            Nameserver::Custom(vec!["192.0.2.53".parse().unwrap(), "10.96.0.10".parse().unwrap()]),
+            &[],
+            false,
+            1,
+        ),
+        // More than the resolver libraries count to.
+        ("dnsConfig: {options: [{name: ndots, value: \"20\"}]}", Nameserver::Cluster, &own, true, 15),
         ("dnsConfig: {options: [{name: ndots, value: many}]}", Nameserver::Cluster, &own, true, 5),
     ];
     for (spec, nameserver, search, node_search, ndots) in rows {
@@ -449,6 +491,38 @@ fn a_container_hears_of_the_services_of_its_namespace_at_its_start() {
     }
     let other = environment_of("", &made("prod", "web", "2026-01-01T11:00:00Z", address));
     assert_eq!((other.variables.len(), other.missing.len(), other.elsewhere), (7, 0, 1));
+}
+
+/// Two Services of one name, the API server's and one of the pod's namespace: the latter's variables take the place of the former's.
+#[test]
+fn a_namesake_of_the_api_servers_service_takes_its_variables() {
+    let own = |created| made("shop", "kubernetes", created, "clusterIP: 10.96.7.7, ports: [{port: 80}]");
+    let rows = [
+        ("", own("2026-01-01T11:00:00Z"), "10.96.7.7", "default/kubernetes Namesake"),
+        // Those that the container does not hear of leave it as it is.
+        (
+            ", enableServiceLinks: false",
+            own("2026-01-01T11:00:00Z"),
+            "10.96.0.1",
+            "shop/kubernetes NoServiceLinks",
+        ),
+        ("", own("2026-01-01T13:00:00Z"), "10.96.0.1", "shop/kubernetes YoungerThanContainer"),
+        (
+            "",
+            made("prod", "kubernetes", "2026-01-01T11:00:00Z", "clusterIP: 10.96.7.7, ports: [{port: 80}]"),
+            "10.96.0.1",
+            "",
+        ),
+    ];
+    for (pod_spec, services, host, missing) in rows {
+        let found = environment_of(pod_spec, &services);
+        let hosts = found.variables.iter().filter(|variable| variable.name == "KUBERNETES_SERVICE_HOST");
+        assert_eq!(hosts.map(|variable| &*variable.value).collect::<Vec<_>>(), [host], "{services}");
+        assert_eq!(found.conflicts, Vec::<String>::new(), "{services}");
+        let texts = found.missing.iter().map(|missing| format!("{} {:?}", missing.service, missing.why));
+        assert!(texts.collect::<String>().starts_with(missing), "{services}: {:?}", found.missing);
+        assert_eq!(found.missing.is_empty(), missing.is_empty(), "{services}");
+    }
 }
 
 #[test]

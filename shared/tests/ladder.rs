@@ -57,6 +57,18 @@ fn letters(ladder: &Ladder) -> String {
 
 type Row = (&'static [(&'static str, &'static str)], fn(&mut Question), &'static str, &'static str);
 
+/// The pod on node-a terminates, and still serves.
+const DYING: (&str, &str) = (
+    "name: web-5d9-a}, conditions: {ready: true, serving: true, terminating: false}",
+    "name: web-5d9-a}, conditions: {ready: false, serving: true, terminating: true}",
+);
+
+const PORTLESS: &[(&str, &str)] = &[
+    ("clusterIP: 10.96.1.5", "clusterIP: None"),
+    (", ports: [{name: http, port: 80, targetPort: http}]", ""),
+    ("ports: [{name: http, port: 8080, protocol: TCP}]\n", ""),
+];
+
 /// What is edited, what is asked, one letter for each rung, and what the first failure says.
 const ROWS: &[Row] = &[
     (&[], |_| {}, "ppppppppp", ""),
@@ -199,6 +211,49 @@ const ROWS: &[Row] = &[
         "ppppppppF",
         "no rule on node-a",
     ),
+    // A pod that terminates: others are ready, but under policy Local none on its node.
+    (&[DYING], |_| {}, "ppppFpppF", "others are ready"),
+    (&[DYING, ("type: ClusterIP", "type: ClusterIP, internalTrafficPolicy: Local")], |_| {}, "ppppppppp", ""),
+    (
+        &[DYING, ("type: ClusterIP", "type: ClusterIP, internalTrafficPolicy: Local")],
+        |q| q.node = "node-b".into(),
+        "pppppFppF",
+        "the pod is on node-a, not on node-b",
+    ),
+    // Listed twice for a moment: what does not terminate counts.
+    (
+        &[(
+            "- {addresses: [10.244.1.5]",
+            "- {addresses: [10.244.0.5], nodeName: node-a, targetRef: {kind: Pod, namespace: shop, name: web-5d9-a}, conditions: {ready: false, serving: true, terminating: true}}\n- {addresses: [10.244.1.5]",
+        )],
+        |_| {},
+        "ppppppppp",
+        "",
+    ),
+    // Another pod has the same address, that of the node, and only that one is listed.
+    (
+        &[
+            ("podIP: 10.244.1.5", "podIP: 10.244.0.5"),
+            ("addresses: [10.244.1.5]", "addresses: [10.244.9.9]"),
+            ("name: web-5d9-b}, conditions", "name: gone}, conditions"),
+        ],
+        |q| q.pod = Key::new("shop", "web-5d9-b"),
+        "pppF?????",
+        "no slice of the Service lists it",
+    ),
+    // Headless, of the pod's second family.
+    (
+        &[
+            ("clusterIP: 10.96.1.5", "clusterIP: None"),
+            ("podIP: 10.244.0.5,", "podIP: 'fd00::5', podIPs: [{ip: 'fd00::5'}, {ip: 10.244.0.5}],"),
+        ],
+        |_| {},
+        "ppppp????",
+        "",
+    ),
+    // A headless Service needs no port.
+    (PORTLESS, |_| {}, "ppppp????", ""),
+    (PORTLESS, |q| q.port = Some("80".into()), "F????????", "no port 80"),
     // Headless: DNS alone.
     (&[("clusterIP: 10.96.1.5", "clusterIP: None")], |_| {}, "ppppp????", ""),
     (&[("selector: {app: web}, ", "")], |_| {}, "p??pppppp", ""),

@@ -353,3 +353,262 @@ fn who_shares_pods_with_a_service_that_is_concerned_is_asked_too() {
         assert!(told.any(|finding| finding.code == Code(25) && finding.subject == first), "{part:?}");
     }
 }
+
+/// A change, and a Service that has not changed but whose findings have.
+struct Reach {
+    what: &'static str,
+    /// In both clusters.
+    around: String,
+    /// Differ; empty where there is nothing.
+    before: String,
+    after: String,
+    changed: ObjectRef,
+    code: u16,
+    about: &'static str,
+}
+
+fn yaml(kind: &str, name: &str, metadata: &str, rest: &str) -> String {
+    let (namespace, name) = name.split_once('/').unwrap();
+    format!(
+        "{{kind: {kind}, apiVersion: v1, metadata: {{name: {name}, namespace: {namespace}, {metadata}}}, {rest}}}\n---\n"
+    )
+}
+
+fn service(name: &str, spec: &str) -> String {
+    yaml("Service", name, "", &format!("spec: {{{spec}}}"))
+}
+
+fn pod(name: &str, spec: &str, status: &str) -> String {
+    yaml(
+        "Pod",
+        name,
+        "labels: {app: x}",
+        &format!("spec: {{nodeName: node-a, {spec}}}, status: {{phase: Running, {status}}}"),
+    )
+}
+
+fn object(kind: Kind, name: &str) -> ObjectRef {
+    let key = name.split_once('/').map_or_else(|| Key::cluster(name), |(ns, name)| Key::new(ns, name));
+    ObjectRef { kind, key }
+}
+
+/// Node ports, health-check ports and cluster IPs of other Services, wherever they are.
+fn numbers_of_others() -> Vec<Reach> {
+    let balancer = |more: &str| {
+        format!(
+            "type: LoadBalancer, externalTrafficPolicy: Local, clusterIP: 10.96.0.9, ports: [{{port: 80}}], {more}"
+        )
+    };
+    let web = service("a/web", &balancer("healthCheckNodePort: 30001"));
+    let open = |more: &str| {
+        service("b/other", &format!("type: NodePort, clusterIP: 10.96.0.8, ports: [{{port: 80{more}}}]"))
+    };
+    let other = object(Kind::Service, "b/other");
+    let applied = r#"annotations: {kubectl.kubernetes.io/last-applied-configuration: '{"spec":{"clusterIP":"10.96.2.0"}}'}"#;
+    let api = |ip: &str| service("default/kubernetes", &format!("clusterIP: {ip}, ports: [{{port: 443}}]"));
+    vec![
+        Reach {
+            what: "the range of cluster IPs begins elsewhere",
+            around: yaml("Service", "a/web", applied, "spec: {clusterIP: 10.96.2.0, ports: [{port: 80}]}"),
+            before: api("10.96.0.1"),
+            after: api("10.96.1.1"),
+            changed: object(Kind::Service, "default/kubernetes"),
+            code: 65,
+            about: "a/web",
+        },
+        Reach {
+            what: "a node port is the port of another's health check",
+            // Some node port of the default range is there in both.
+            around: web.clone()
+                + &service(
+                    "c/third",
+                    "type: NodePort, clusterIP: 10.96.0.7, ports: [{port: 80, nodePort: 30005}]",
+                ),
+            before: open(""),
+            after: open(", nodePort: 30001"),
+            changed: other.clone(),
+            code: 40,
+            about: "a/web",
+        },
+        Reach {
+            what: "two health checks have one port",
+            around: web,
+            before: service("b/other", &balancer("healthCheckNodePort: 30002")),
+            after: service("b/other", &balancer("healthCheckNodePort: 30001")),
+            changed: other,
+            code: 40,
+            about: "a/web",
+        },
+        Reach {
+            what: "a pod of another namespace takes a node port on its node",
+            around: open(", nodePort: 30001"),
+            before: pod("a/host", "hostNetwork: true, containers: [{name: c}]", "podIP: 10.0.0.1"),
+            after: pod(
+                "a/host",
+                "hostNetwork: true, containers: [{name: c, ports: [{containerPort: 30001}]}]",
+                "podIP: 10.0.0.1",
+            ),
+            changed: object(Kind::Pod, "a/host"),
+            code: 37,
+            about: "b/other",
+        },
+    ]
+}
+
+/// Pods that the Service does not select.
+fn pods_of_others() -> Vec<Reach> {
+    let dual = "ipFamilies: [IPv4], ipFamilyPolicy: PreferDualStack";
+    let plain = |name: &str, selector: &str, port: u16| {
+        service(name, &format!("clusterIP: 10.96.0.1, selector: {selector}, ports: [{{port: {port}}}]"))
+    };
+    let pair = plain("a/aaa", "{app: x}", 80)
+        + &plain("a/web", "{app: x}", 81)
+        + &plain("a/web-service", "{app: x}", 82);
+    let local = "internalTrafficPolicy: Local, clusterIP: 10.96.0.1, ports: [{port: 80}]";
+    let slice = "{kind: EndpointSlice, apiVersion: discovery.k8s.io/v1, metadata: {name: web-1, namespace: a, labels: {kubernetes.io/service-name: web}}, addressType: IPv4, ports: [{port: 80}], endpoints: [{addresses: [10.244.0.1], nodeName: node-b}]}\n---\n";
+    let caller = |calls: &str| {
+        yaml(
+            "Pod",
+            "a/client",
+            calls,
+            "spec: {nodeName: node-a}, status: {phase: Running, podIP: 10.244.0.7}",
+        )
+    };
+    vec![
+        Reach {
+            what: "the first pod with both families",
+            around: service("a/web", &format!("clusterIP: 10.96.0.1, {dual}, ports: [{{port: 80}}]"))
+                + &pod("b/old", "", "podIP: 10.244.0.1"),
+            before: pod("b/new", "", "podIP: 10.244.0.2"),
+            after: pod("b/new", "", "podIP: 10.244.0.2, podIPs: [{ip: 10.244.0.2}, {ip: 'fd00::2'}]"),
+            changed: object(Kind::Pod, "b/new"),
+            code: 53,
+            about: "a/web",
+        },
+        Reach {
+            what: "the first pod that gets variables",
+            around: pair,
+            before: pod("a/only", "enableServiceLinks: false", "podIP: 10.244.0.1")
+                .replace("app: x", "app: z"),
+            after: pod("a/only", "enableServiceLinks: true", "podIP: 10.244.0.1").replace("app: x", "app: z"),
+            changed: object(Kind::Pod, "a/only"),
+            code: 55,
+            about: "a/web",
+        },
+        Reach {
+            what: "a client on a node without endpoint says whom it calls",
+            around: service("a/web", local) + slice,
+            before: caller(""),
+            after: caller("annotations: {vipscope.dev/simulated-calls: 'a/web=1'}"),
+            changed: object(Kind::Pod, "a/client"),
+            code: 30,
+            about: "a/web",
+        },
+    ]
+}
+
+/// Other Services of the namespace.
+fn services_beside() -> Vec<Reach> {
+    let named = |name: &str, selector: &str, port: u16| {
+        service(name, &format!("clusterIP: 10.96.0.1, selector: {selector}, ports: [{{port: {port}}}]"))
+    };
+    let many: String =
+        (0..500).map(|nth| named(&format!("a/web-{nth:03}"), "{app: x}", 1000 + nth)).collect();
+    let one = pod("a/pod", "", "podIP: 10.244.0.1");
+    vec![
+        Reach {
+            what: "one Service more than a namespace should have",
+            around: many.replace("{app: x}", "{app: none}") + &one,
+            before: String::new(),
+            after: named("a/zzz", "{app: none}", 80),
+            changed: object(Kind::Service, "a/zzz"),
+            code: 55,
+            about: "a/web-000",
+        },
+        Reach {
+            what: "the same pods under the same port now",
+            around: named("a/aaa", "{app: none}", 80) + &named("a/first", "{app: x}", 80) + &one,
+            before: named("a/second", "{app: x}", 81),
+            after: named("a/second", "{app: x}", 80),
+            changed: object(Kind::Service, "a/second"),
+            code: 25,
+            about: "a/first",
+        },
+    ]
+}
+
+/// What stands at the end of external names.
+fn ends_of_names() -> Vec<Reach> {
+    let alias = |name: &str, to: &str| service(name, &format!("type: ExternalName, externalName: {to}"));
+    let to_b = alias("a/alias", "web.b.svc.cluster.local");
+    let reach = |what, changed, before: String, after: String, around: &str| Reach {
+        what,
+        around: around.to_owned(),
+        before,
+        after,
+        changed,
+        code: 44,
+        about: "a/alias",
+    };
+    vec![
+        reach(
+            "the Service that a name means appears",
+            object(Kind::Service, "b/web"),
+            String::new(),
+            service("b/web", "clusterIP: 10.96.0.1, ports: [{port: 80}]"),
+            &to_b,
+        ),
+        reach(
+            "two names further the circle closes",
+            object(Kind::Service, "c/end"),
+            alias("c/end", "example.com"),
+            alias("c/end", "alias.a.svc.cluster.local"),
+            &(to_b.clone() + &alias("b/web", "end.c.svc.cluster.local")),
+        ),
+        reach(
+            "the first pod of a namespace shows that the Service is not there",
+            object(Kind::Pod, "b/pod"),
+            String::new(),
+            pod("b/pod", "", "podIP: 10.244.0.1"),
+            &(to_b.clone() + &pod("c/pod", "", "podIP: 10.244.0.2")),
+        ),
+        reach(
+            "so does the namespace itself",
+            object(Kind::Namespace, "b"),
+            String::new(),
+            "{kind: Namespace, apiVersion: v1, metadata: {name: b}}\n---\n".to_owned(),
+            &(to_b + "{kind: Namespace, apiVersion: v1, metadata: {name: c}}\n---\n"),
+        ),
+    ]
+}
+
+/// One row for each way in which a change reaches a Service that it does not touch. Without nodes, so that only findings differ.
+#[test]
+fn whom_a_change_reaches_from_afar() {
+    let load = |text: &str| {
+        let loaded = vipscope_shared::manifest::load(text).unwrap();
+        assert_eq!(loaded.faults, [], "{text}");
+        loaded.state
+    };
+    let rows = [numbers_of_others(), pods_of_others(), services_beside(), ends_of_names()];
+    let mut failed = Vec::new();
+    for Reach { what, around, before, after, changed, code, about } in rows.into_iter().flatten() {
+        let [before, after] = [before, after].map(|text| load(&format!("{around}{text}")));
+        let changed = [changed];
+        for (old, new) in [(&before, &after), (&after, &before)] {
+            let part = Options { changed: Some(&changed), ..Options::at(now()) };
+            let part = difference_with(old, new, &part).findings;
+            let whole = difference_with(old, new, &Options::at(now())).findings;
+            let mut told = whole.appeared.iter().chain(&whole.vanished);
+            let (code, about) = (Code(code), object(Kind::Service, about));
+            assert!(
+                told.any(|finding| finding.code == code && finding.subject == about),
+                "{what}: {whole:?}"
+            );
+            if part != whole {
+                failed.push(what);
+            }
+        }
+    }
+    assert_eq!(failed, [""; 0]);
+}

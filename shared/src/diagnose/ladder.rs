@@ -13,8 +13,8 @@ use super::facts::labels_text;
 use super::finding::Evidence;
 use super::shell;
 use crate::model::{
-    ClusterState, Endpoint, EndpointSlice, IpFamily, Key, Keyed, Node, ObjectRef, Pod, ProxyMode,
-    SERVICE_NAME_LABEL, Service, ServicePort, ServiceType, TargetPort, Text,
+    ClusterState, Endpoint, EndpointPort, EndpointSlice, IpFamily, Key, Keyed, Node, ObjectRef, Pod,
+    ProxyMode, SERVICE_NAME_LABEL, Service, ServicePort, ServiceType, TargetPort, Text,
 };
 use crate::proxy::{self, Backend, Categories, PortView, Scope, Via, backends, categorize, shares};
 
@@ -119,7 +119,7 @@ pub fn ladder(state: &ClusterState, question: &Question) -> Ladder {
     let port = service.and_then(|service| chosen_port(service, question.port.as_deref()));
     let mut rungs = vec![service_exists(&verify, service, port)];
     let pod = state.pods().get(&question.pod);
-    let (Some(service), Some(port), Verdict::Pass) = (service, port, rungs[0].verdict) else {
+    let (Some(service), Verdict::Pass) = (service, rungs[0].verdict) else {
         return Ladder { rungs: padded(rungs, &verify, "there is no Service port to judge by") };
     };
     let Some(pod) = pod else {
@@ -131,8 +131,8 @@ pub fn ladder(state: &ClusterState, question: &Question) -> Ladder {
     rungs.push(climb.port_resolves());
     let found = climb.endpoint();
     rungs.push(climb.in_slice(found));
-    match (found, state.node(&question.node)) {
-        (Some((_, endpoint)), Some(node)) if service.is_proxied() => {
+    match (found, state.node(&question.node), port) {
+        (Some((_, endpoint)), Some(node), Some(port)) if service.is_proxied() => {
             let backends = backends(state, service, port, climb.family());
             let view = PortView::of(service, port, climb.family());
             let categories = categorize(&backends, view, node);
@@ -143,7 +143,7 @@ pub fn ladder(state: &ClusterState, question: &Question) -> Ladder {
             rungs.push(climb.affinity(&standing));
             rungs.push(climb.rule_on_node(node));
         }
-        (Some((_, endpoint)), _) if !service.is_proxied() => {
+        (Some((_, endpoint)), ..) if !service.is_proxied() => {
             rungs.push(climb.published(endpoint));
             rungs = padded(
                 rungs,
@@ -151,14 +151,14 @@ pub fn ladder(state: &ClusterState, question: &Question) -> Ladder {
                 "kube-proxy has no part in it: clients find the endpoint by DNS",
             );
         }
-        (Some(_), _) => {
+        (Some(_), ..) => {
             let why = format!("Node {} is not there", question.node);
             rungs = padded(rungs, &climb.verify, &why);
             if let Some(last) = rungs.last_mut() {
                 last.verdict = Verdict::Fail;
             }
         }
-        (None, _) => rungs = padded(rungs, &climb.verify, "the pod is in no slice"),
+        (None, ..) => rungs = padded(rungs, &climb.verify, "the pod is in no slice"),
     }
     Ladder { rungs }
 }
@@ -188,6 +188,10 @@ fn service_exists(verify: &Verify<'_>, service: Option<&Arc<Service>>, port: Opt
         let name = service.external_name.as_deref().unwrap_or_default();
         let rung = verify.rung(step, Verdict::Fail, "an ExternalName is only a CNAME: it has no endpoints");
         return rung.with(&object, "spec.externalName", name);
+    }
+    if service.is_headless() && service.ports.is_empty() && verify.question.port.is_none() {
+        let says = "it is headless, without ports: clients find its endpoints by DNS, and choose a port";
+        return verify.rung(step, Verdict::Pass, says).with(&object, "spec.clusterIP", "None");
     }
     let Some(port) = port else {
         let ports = service.ports.iter().map(|port| port.port.to_string()).collect::<Vec<_>>().join(", ");
@@ -294,16 +298,21 @@ struct Climb<'a> {
     state: &'a ClusterState,
     question: &'a Question,
     service: &'a Arc<Service>,
-    port: &'a ServicePort,
+    /// `None`: a headless Service without ports.
+    port: Option<&'a ServicePort>,
     pod: &'a Arc<Pod>,
     verify: Verify<'a>,
 }
 
 impl<'a> Climb<'a> {
-    /// The Service's primary family, or for a headless one the pod's.
+    /// The Service's primary family; for a headless one the first of its families that the pod has, or else the pod's.
     fn family(&self) -> IpFamily {
-        let vip = self.service.cluster_ip.ips().first().copied();
-        vip.or_else(|| self.pod.ips.first().copied()).map_or(IpFamily::IPv4, IpFamily::of)
+        let vip = self.service.cluster_ip.ips().first().copied().map(IpFamily::of);
+        let of_pod = || self.pod.ips.iter().copied().map(IpFamily::of);
+        let families = &self.service.ip_families;
+        let shared = || families.iter().copied().find(|family| of_pod().any(|own| own == *family));
+        let any = || of_pod().next().or_else(|| families.first().copied());
+        vip.or_else(shared).or_else(any).unwrap_or(IpFamily::IPv4)
     }
 
     fn pod_ip(&self) -> Option<IpAddr> {
@@ -341,15 +350,21 @@ impl<'a> Climb<'a> {
     }
 
     fn target(&self) -> Option<NonZeroU16> {
-        match &self.port.target_port {
+        let port = self.port?;
+        match &port.target_port {
             TargetPort::Number(number) => Some(*number),
-            TargetPort::Name(name) => self.pod.named_port(name, self.port.protocol),
+            TargetPort::Name(name) => self.pod.named_port(name, port.protocol),
         }
     }
 
     fn port_resolves(&self) -> Rung {
         let step = Step::PortResolves;
-        let (target, protocol) = (&self.port.target_port, self.port.protocol);
+        let Some(port) = self.port else {
+            let says = "the Service names no port: any port of the pod will do";
+            let rung = self.verify.rung(step, Verdict::Pass, says);
+            return rung.with(&self.service.object_ref(), "spec.ports", "(none)");
+        };
+        let (target, protocol) = (&port.target_port, port.protocol);
         let (verdict, says) = match (self.target(), self.service.selector.is_some()) {
             (_, false) => (Verdict::Unknown, "no selector: the slice says which port".to_owned()),
             (Some(number), true) => (Verdict::Pass, format!("{target} is {number}/{protocol} on the pod")),
@@ -366,26 +381,32 @@ impl<'a> Climb<'a> {
         )
     }
 
-    /// The slice and endpoint that stand for the pod, in the family that counts; one with the port is preferred.
+    /// The slice and endpoint that stand for the pod, in the family that counts; one with the port is preferred, then one that
+    /// does not terminate. Pods in their node's network share its address, so who is named counts before the address.
     fn endpoint(&self) -> Option<(&'a Arc<EndpointSlice>, &'a Endpoint)> {
         let ip = self.pod_ip();
         let is_pods = |endpoint: &Endpoint| {
             let target = endpoint.target.as_ref().and_then(|target| target.pod());
             let address = endpoint.addresses.first().and_then(|address| address.ip());
-            target == Some(self.pod.key()) || (ip.is_some() && address == ip)
+            let of_other = target.is_some_and(|pod| pod != self.pod.key() && self.state.pods().contains(pod));
+            target == Some(self.pod.key()) || (!of_other && ip.is_some() && address == ip)
         };
         let family = self.family();
         let slices = self.state.slices_of(self.service.key());
         let slices = slices.filter(move |slice| slice.address_type.family() == Some(family));
         let all = slices.flat_map(|slice| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)));
-        all.filter(|(_, endpoint)| is_pods(endpoint)).max_by_key(|(slice, _)| self.has_port(slice))
+        let all = all.filter(|(_, endpoint)| is_pods(endpoint));
+        all.max_by_key(|(slice, endpoint)| (self.has_port(slice), !endpoint.conditions.is_terminating()))
     }
 
     fn has_port(&self, slice: &EndpointSlice) -> bool {
-        let same = |port: &&crate::model::EndpointPort| {
-            port.name == self.port.name && port.protocol == self.port.protocol
-        };
-        slice.ports.iter().filter(same).any(|port| port.port.is_some())
+        self.port.is_none() || self.port_in(slice).is_some()
+    }
+
+    fn port_in(&self, slice: &EndpointSlice) -> Option<NonZeroU16> {
+        let wanted = self.port?;
+        let same = |port: &&EndpointPort| port.name == wanted.name && port.protocol == wanted.protocol;
+        slice.ports.iter().filter(same).find_map(|port| port.port)
     }
 
     fn in_slice(&self, found: Option<(&Arc<EndpointSlice>, &Endpoint)>) -> Rung {
@@ -397,16 +418,18 @@ impl<'a> Climb<'a> {
         };
         let address = endpoint.addresses.first().map(ToString::to_string).unwrap_or_default();
         let object = slice.object_ref();
-        let name = &self.port.name;
-        let (verdict, says) = if self.has_port(slice) {
-            (Verdict::Pass, format!("slice {} lists {address} with the port", slice.name()))
-        } else {
-            let says = format!(
-                "slice {} lists {address}, but without the port {name:?}/{}",
-                slice.name(),
-                self.port.protocol
-            );
-            (Verdict::Fail, says)
+        let (verdict, says) = match self.port {
+            None => (Verdict::Pass, format!("slice {} lists {address}", slice.name())),
+            Some(_) if self.has_port(slice) => {
+                (Verdict::Pass, format!("slice {} lists {address} with the port", slice.name()))
+            }
+            Some(ServicePort { name, protocol, .. }) => {
+                let says = format!(
+                    "slice {} lists {address}, but without the port {name:?}/{protocol}",
+                    slice.name()
+                );
+                (Verdict::Fail, says)
+            }
         };
         let ports: Vec<String> = slice
             .ports
@@ -449,7 +472,10 @@ impl<'a> Climb<'a> {
 
     fn ready(&self, endpoint: &Endpoint, standing: &Standing<'_>) -> Rung {
         let conditions = endpoint.conditions;
-        let others_ready = standing.backends.iter().any(|backend| backend.ready);
+        // Under policy Local each node counts its own endpoints only.
+        let local = standing.view.is_local(self.question.via);
+        let competes = |backend: &Backend| !local || backend.node == endpoint.node;
+        let others_ready = standing.backends.iter().any(|backend| backend.ready && competes(backend));
         let dying = conditions.is_serving() && conditions.is_terminating();
         let (verdict, says) = match (conditions.is_ready(), dying) {
             (true, _) => (Verdict::Pass, "ready"),
@@ -477,9 +503,9 @@ impl<'a> Climb<'a> {
 
     fn index(&self, standing: &Standing<'_>) -> Option<usize> {
         let ip = self.pod_ip();
-        let same =
-            |backend: &Backend| backend.pod.as_ref() == Some(self.pod.key()) || Some(backend.address) == ip;
-        standing.backends.iter().position(same)
+        let mut backends = standing.backends.iter();
+        let named = backends.position(|backend| backend.pod.as_ref() == Some(self.pod.key()));
+        named.or_else(|| standing.backends.iter().position(|backend| Some(backend.address) == ip))
     }
 
     fn traffic_policy(&self, standing: &Standing<'_>) -> Rung {
@@ -614,10 +640,7 @@ impl<'a> Climb<'a> {
     /// The port as the slice has it.
     fn slice_port(&self) -> Option<NonZeroU16> {
         let (slice, _) = self.endpoint()?;
-        let same = |port: &&crate::model::EndpointPort| {
-            port.name == self.port.name && port.protocol == self.port.protocol
-        };
-        slice.ports.iter().filter(same).find_map(|port| port.port)
+        self.port_in(slice)
     }
 }
 

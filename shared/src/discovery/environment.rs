@@ -30,6 +30,8 @@ pub enum Absence {
     NoServiceLinks,
     /// Headless: no address to tell.
     Headless,
+    /// The API server's Service, whose variables those of a Service of its name in the pod's namespace replace.
+    Namesake,
     /// An ExternalName, or no cluster IP yet.
     NoClusterIp,
     /// The container started before the Service was created; a restart of the container mends it.
@@ -65,8 +67,16 @@ const CACHE: SignedDuration = SignedDuration::from_secs(5);
 /// The variables of a container, and the Services that it has none for.
 pub fn environment(state: &ClusterState, pod: &Pod, container: &Container) -> Environment {
     let mut environment = Environment::default();
+    let namesake = state.services().get(&Key::new(pod.namespace().clone(), MASTER.1));
+    let namesake = namesake.filter(|service| !is_master(service.key()));
+    let replaced = namesake.is_some_and(|service| service_absence(pod, container, service).is_none());
     for service in state.services().values() {
-        match service_absence(pod, container, service) {
+        let why = if replaced && is_master(service.key()) {
+            Some(Absence::Namesake)
+        } else {
+            service_absence(pod, container, service)
+        };
+        match why {
             None => environment.variables.extend(variables_of(service)),
             Some(Absence::OtherNamespace) => environment.elsewhere += 1,
             Some(why) => environment.missing.push(Missing { service: service.key().clone(), why }),
@@ -76,7 +86,7 @@ pub fn environment(state: &ClusterState, pod: &Pod, container: &Container) -> En
     environment
 }
 
-/// Why the container has no variables for the Service; `None` if it has.
+/// Why the container has no variables for the Service; `None` if it has. What another Service replaces is not looked at.
 pub fn service_absence(pod: &Pod, container: &Container, service: &Service) -> Option<Absence> {
     let is_master = is_master(service.key());
     if service.namespace() != pod.namespace() && !is_master {
@@ -106,9 +116,11 @@ pub fn service_absence(pod: &Pod, container: &Container, service: &Service) -> O
     }
 }
 
-/// The API server's own Service, which every pod hears of.
+/// Namespace and name of the API server's own Service, which every pod hears of.
+const MASTER: (&str, &str) = ("default", "kubernetes");
+
 fn is_master(key: &Key) -> bool {
-    (&*key.namespace, &*key.name) == ("default", "kubernetes")
+    (&*key.namespace, &*key.name) == MASTER
 }
 
 /// Every variable that tells of a Service, in the kubelet's order; none without a cluster IP. Only the primary family counts.

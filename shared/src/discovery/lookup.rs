@@ -17,7 +17,7 @@ pub enum Nameserver {
     Cluster,
     /// What the node has in its own `resolv.conf`; it does not know the cluster's names.
     Node,
-    /// Only those of `dnsConfig`, none of which is the cluster's.
+    /// Only those of `dnsConfig`, and the first of them, whose answer counts while it gives one, is not the cluster's.
     Custom(Vec<IpAddr>),
 }
 
@@ -59,6 +59,8 @@ impl Lookup {
 const PLAIN_NDOTS: u8 = 1;
 /// What the kubelet writes for policy ClusterFirst.
 const CLUSTER_NDOTS: u8 = 5;
+/// glibc and musl take more for this many.
+const MOST_NDOTS: u8 = 15;
 /// Limit of the kubelet and of the resolver libraries.
 const MOST_SEARCHES: usize = 32;
 
@@ -85,7 +87,7 @@ impl Resolver {
         let server = cluster_dns(state);
         let nameserver = match effective {
             _ if cluster => Nameserver::Cluster,
-            DnsPolicy::None if !dns.nameservers.iter().any(|ip| server.contains(ip)) => {
+            DnsPolicy::None if !dns.nameservers.first().is_some_and(|ip| server.contains(ip)) => {
                 Nameserver::Custom(dns.nameservers.clone())
             }
             DnsPolicy::None => Nameserver::Cluster,
@@ -95,7 +97,7 @@ impl Resolver {
             nameserver,
             search,
             node_search: effective != DnsPolicy::None,
-            ndots: dns.ndots.unwrap_or(if cluster { CLUSTER_NDOTS } else { PLAIN_NDOTS }),
+            ndots: dns.ndots.unwrap_or(if cluster { CLUSTER_NDOTS } else { PLAIN_NDOTS }).min(MOST_NDOTS),
         }
     }
 

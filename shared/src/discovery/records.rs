@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
@@ -185,15 +186,16 @@ impl<'a> Dns<'a> {
         records
     }
 
-    /// Ready endpoints with an address, in the order of their slices.
+    /// Every address of the ready endpoints, in the order of their slices. (kube-proxy uses only the first of an endpoint.)
     fn ready_endpoints<'s>(
         &'s self,
         service: &Key,
     ) -> impl Iterator<Item = (&'s [EndpointPort], &'s Endpoint, IpAddr)> {
         let of_slice = |slice: &'s EndpointSlice| {
             let ready = slice.endpoints.iter().filter(|endpoint| Conditions::is_ready(endpoint.conditions));
-            ready.filter_map(|endpoint| {
-                Some((slice.ports.as_slice(), endpoint, endpoint.addresses.first()?.ip()?))
+            ready.flat_map(move |endpoint| {
+                let ips = endpoint.addresses.iter().filter_map(|address| address.ip());
+                ips.map(move |ip| (slice.ports.as_slice(), endpoint, ip))
             })
         };
         self.state.slices_of(service).flat_map(move |slice| of_slice(slice))
@@ -235,7 +237,11 @@ impl<'a> Dns<'a> {
         let Some(inside) = inside.filter(|rest| rest.is_empty() || rest.ends_with('.')) else {
             return Answer::Elsewhere;
         };
-        let labels: Vec<&str> = inside.split('.').filter(|label| !label.is_empty()).collect();
+        let inside = inside.strip_suffix('.').unwrap_or(inside);
+        let labels: Vec<&str> = if inside.is_empty() { Vec::new() } else { inside.split('.').collect() };
+        if labels.contains(&"") {
+            return Answer::NxDomain;
+        }
         match labels.as_slice() {
             [] | ["svc"] => Answer::NoData,
             ["pod"] if self.pod_names != PodNames::Disabled => Answer::NoData,
@@ -261,28 +267,64 @@ impl<'a> Dns<'a> {
             || self.state.pods().in_namespace(&text).next().is_some()
     }
 
-    /// `rest` is what stands left of the Service's name: nothing, an endpoint, or a port and a protocol.
+    /// `rest` is what stands left of the Service's name: nothing, an endpoint, or a port and a protocol. CoreDNS looks for
+    /// what has such an endpoint or port, and makes records of the kind asked for of all that it finds.
     fn service(&self, rest: &[&str], key: &Key, name: &str, wanted: Wanted) -> Answer {
         let Some(service) = self.state.services().get(key) else { return Answer::NxDomain };
-        let mut records = self.records(service);
-        if let ([label], false) = (rest, service.is_headless() || !service.is_proxied()) {
-            // CoreDNS answers for endpoints of ClusterIP Services, too.
-            let own = |ip: IpAddr| Record { name: name.to_owned(), data: Data::address(ip) };
-            let found = self.ready_endpoints(key).filter(|(_, e, ip)| endpoint_label(e, *ip) == *label);
-            records.extend(found.map(|(.., ip)| own(ip)));
+        if service.service_type == ServiceType::ExternalName {
+            return match self.external_name(service) {
+                Some(_) if rest.len() == 1 => Answer::NxDomain,
+                Some(_) if wanted == Wanted::Services => Answer::NoData,
+                Some(Record { data, .. }) => Answer::Records(vec![Record { name: name.to_owned(), data }]),
+                None => Answer::NxDomain,
+            };
         }
-        records.retain(|record| record.name == name);
-        if records.is_empty() {
-            // The name of a Service with an address of any family is there, as is a headless one with endpoints.
-            return Answer::NxDomain;
+        let targets = self.targets(rest, service);
+        let data = |target: &Target| match wanted {
+            Wanted::Addresses => Some(Data::address(target.ip)),
+            Wanted::Services => Some(Data::Srv { port: target.port?, target: target.host.clone() }),
+        };
+        let data = targets.iter().filter_map(data);
+        let mut records: Vec<Record> = data.map(|data| Record { name: name.to_owned(), data }).collect();
+        records.sort();
+        records.dedup();
+        match (targets.is_empty(), records.is_empty()) {
+            (true, _) => Answer::NxDomain,
+            (false, true) => Answer::NoData,
+            (false, false) => Answer::Records(records),
         }
-        records.retain(|record| match wanted {
-            Wanted::Addresses => {
-                matches!(record.data, Data::Cname { .. } | Data::A { .. } | Data::Aaaa { .. })
+    }
+
+    /// What a Service, its ports or its endpoints lead to.
+    fn targets(&self, rest: &[&str], service: &Service) -> Vec<Target> {
+        let fits = |name: &str, protocol: Protocol| match rest {
+            [port, wanted] => {
+                without_underscore(port).eq_ignore_ascii_case(name)
+                    && without_underscore(wanted).eq_ignore_ascii_case(protocol.lower())
             }
-            Wanted::Services => matches!(record.data, Data::Srv { .. }),
-        });
-        if records.is_empty() { Answer::NoData } else { Answer::Records(records) }
+            _ => true,
+        };
+        let own = self.service_name(service.key());
+        if !service.is_headless() && rest.len() != 1 {
+            let ports = service.ports.iter().filter(|port| fits(&port.name, port.protocol));
+            let target = |port: u16, ip: &IpAddr| Target { ip: *ip, port: Some(port), host: own.clone() };
+            let ips = service.cluster_ip.ips();
+            return ports.flat_map(|port| ips.iter().map(|ip| target(port.port.get(), ip))).collect();
+        }
+        let mut targets = Vec::new();
+        for (ports, endpoint, ip) in self.ready_endpoints(service.key()) {
+            let label = endpoint_label(endpoint, ip);
+            if matches!(rest, [wanted] if *wanted != label) {
+                continue;
+            }
+            let target = |port| Target { ip, port, host: format!("{label}.{own}") };
+            if ports.is_empty() && rest.len() < 2 {
+                targets.push(target(None));
+            }
+            let ports = ports.iter().filter(|port| fits(&port.name, port.protocol));
+            targets.extend(ports.map(|port| target(port.port.map(NonZeroU16::get))));
+        }
+        targets
     }
 
     fn pod(&self, label: &str, namespace: &str, name: &str, wanted: Wanted) -> Answer {
@@ -301,6 +343,20 @@ impl<'a> Dns<'a> {
             Wanted::Services => Answer::NoData,
         }
     }
+}
+
+/// One address and port that a name leads to.
+#[derive(Debug)]
+struct Target {
+    ip: IpAddr,
+    /// `None`: an endpoint without ports.
+    port: Option<u16>,
+    /// The name that SRV records point to.
+    host: String,
+}
+
+fn without_underscore(label: &str) -> &str {
+    label.strip_prefix('_').unwrap_or(label)
 }
 
 /// `_http._tcp.web.shop.svc.cluster.local`.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::Findings;
 use super::difference::FindingsChange;
 use crate::diagnose::between::between;
-use crate::diagnose::{Code, Finding, Options, diagnose};
+use crate::diagnose::{Code, Finding, Options, Severity, diagnose};
 use crate::model::{ClusterState, ObjectRef};
 
 /// What a finding is told apart by.
-type Identity<'a> = (Code, &'a ObjectRef, &'a str);
+type Identity<'a> = (Code, Severity, &'a ObjectRef, &'a str);
 
 /// The findings of one cluster that the other one has not.
 pub(super) fn changed(
@@ -39,7 +39,7 @@ pub(super) fn changed(
 }
 
 fn identity(finding: &Finding) -> Identity<'_> {
-    (finding.code, &finding.subject, &finding.message)
+    (finding.code, finding.severity, &finding.subject, &finding.message)
 }
 
 /// Those that `other` lacks, in their order.

@@ -71,6 +71,7 @@ fn missing(missing: &Missing) -> AnyView {
         Absence::OtherNamespace => "another namespace".to_owned(),
         Absence::NoServiceLinks => "enableServiceLinks is off".to_owned(),
         Absence::Headless => "headless: no address to tell".to_owned(),
+        Absence::Namesake => "the Service of this name in the pod's namespace takes its variables".to_owned(),
         Absence::NoClusterIp => "no cluster IP".to_owned(),
         Absence::YoungerThanContainer { started, created } => {
             let age = words::duration(created.duration_since(*started));
