@@ -92,7 +92,8 @@ impl Survey<'_> {
                 for port in before.ports_of(service, family).iter() {
                     let mut add = |why, nodes: &[&Text]| {
                         if !nodes.is_empty() {
-                            broken.push(all_of(port, family, why, nodes.iter().map(|node| (*node).clone())));
+                            let some = nodes.iter().filter(|_| nodes.len() < places.len());
+                            broken.push(all_of(port, family, why, some.map(|node| (*node).clone())));
                         }
                     };
                     if port.protocol != Protocol::Sctp {
