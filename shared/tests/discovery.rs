@@ -329,34 +329,37 @@ fn names_walk_the_search_list() {
     assert!(resolver.addresses(&dns, "gone.prod.svc.cluster.local.").answered().is_none());
 }
 
+/// A pod's spec; whom it asks, its search list, where the node's own stands in it, and ndots.
+type PolicyRow<'a> = (&'a str, Nameserver, &'a [&'a str], Option<usize>, u8);
+
 #[test]
 fn the_resolver_follows_the_pods_dns_policy() {
     let state = cluster();
     let own = ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"];
-    let rows: [(&str, Nameserver, &[&str], bool, u8); 10] = [
-        ("", Nameserver::Cluster, &own, true, 5),
-        ("dnsPolicy: ClusterFirst, hostNetwork: true", Nameserver::Node, &[], true, 1),
-        ("dnsPolicy: ClusterFirstWithHostNet, hostNetwork: true", Nameserver::Cluster, &own, true, 5),
-        ("dnsPolicy: Default", Nameserver::Node, &[], true, 1),
+    let rows: [PolicyRow<'_>; 10] = [
+        ("", Nameserver::Cluster, &own, Some(3), 5),
+        ("dnsPolicy: ClusterFirst, hostNetwork: true", Nameserver::Node, &[], Some(0), 1),
+        ("dnsPolicy: ClusterFirstWithHostNet, hostNetwork: true", Nameserver::Cluster, &own, Some(3), 5),
+        ("dnsPolicy: Default", Nameserver::Node, &[], Some(0), 1),
         (
             "dnsPolicy: None, dnsConfig: {nameservers: [192.0.2.53], searches: [corp.example.]}",
             Nameserver::Custom(vec!["192.0.2.53".parse().unwrap()]),
             &["corp.example"],
-            false,
+            None,
             1,
         ),
         (
             "dnsPolicy: None, dnsConfig: {nameservers: [10.96.0.10], searches: [svc.cluster.local]}",
             Nameserver::Cluster,
             &["svc.cluster.local"],
-            false,
+            None,
             1,
         ),
         (
             "dnsConfig: {searches: [corp.example, svc.cluster.local], options: [{name: ndots, value: \"2\"}, {name: edns0}]}",
             Nameserver::Cluster,
             &["shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example"],
-            true,
+            Some(3),
             2,
         ),
         // The first one that answers has the last word.
@@ -364,12 +367,12 @@ fn the_resolver_follows_the_pods_dns_policy() {
             "dnsPolicy: None, dnsConfig: {nameservers: [192.0.2.53, 10.96.0.10]}",
             Nameserver::Custom(vec!["192.0.2.53".parse().unwrap(), "10.96.0.10".parse().unwrap()]),
             &[],
-            false,
+            None,
             1,
         ),
         // More than the resolver libraries count to.
-        ("dnsConfig: {options: [{name: ndots, value: \"20\"}]}", Nameserver::Cluster, &own, true, 15),
-        ("dnsConfig: {options: [{name: ndots, value: many}]}", Nameserver::Cluster, &own, true, 5),
+        ("dnsConfig: {options: [{name: ndots, value: \"20\"}]}", Nameserver::Cluster, &own, Some(3), 15),
+        ("dnsConfig: {options: [{name: ndots, value: many}]}", Nameserver::Cluster, &own, Some(3), 5),
     ];
     for (spec, nameserver, search, node_search, ndots) in rows {
         let resolver = Resolver::of(&state, &client(spec), "cluster.local");

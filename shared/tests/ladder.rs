@@ -190,6 +190,18 @@ const ROWS: &[Row] = &[
         "ppppppFpF",
         "hints keep",
     ),
+    // Hinted, but not ready: that alone is what is wrong.
+    (
+        &[
+            ("zone: z1, targetRef", "zone: z1, hints: {forZones: [{name: z1}]}, targetRef"),
+            ("zone: z2, targetRef", "zone: z2, hints: {forZones: [{name: z1}]}, targetRef"),
+            ("zone: z3, targetRef", "zone: z3, hints: {forZones: [{name: z3}]}, targetRef"),
+            ("name: web-5d9-b}, conditions: {ready: true", "name: web-5d9-b}, conditions: {ready: false"),
+        ],
+        |q| q.pod = Key::new("shop", "web-5d9-b"),
+        "ppppFpppF",
+        "not ready",
+    ),
     // One endpoint without a hint: no hints at all.
     (
         &[("zone: z2, targetRef", "zone: z2, hints: {forZones: [{name: z2}]}, targetRef")],

@@ -16,7 +16,7 @@ use crate::model::{
     ClusterState, Endpoint, EndpointPort, EndpointSlice, IpFamily, Key, Keyed, Node, ObjectRef, Pod,
     ProxyMode, SERVICE_NAME_LABEL, Service, ServicePort, ServiceType, TargetPort, Text,
 };
-use crate::proxy::{self, Backend, Categories, PortView, Scope, Via, backends, categorize, shares};
+use crate::proxy::{self, Backend, Categories, Hinted, PortView, Scope, Via, backends, categorize, shares};
 
 /// From which Service, over which node, to which pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -501,13 +501,6 @@ impl<'a> Climb<'a> {
         self.conditions(self.verify.rung(Step::Ready, verdict, says), endpoint)
     }
 
-    fn index(&self, standing: &Standing<'_>) -> Option<usize> {
-        let ip = self.pod_ip();
-        let mut backends = standing.backends.iter();
-        let named = backends.position(|backend| backend.pod.as_ref() == Some(self.pod.key()));
-        named.or_else(|| standing.backends.iter().position(|backend| Some(backend.address) == ip))
-    }
-
     fn traffic_policy(&self, standing: &Standing<'_>) -> Rung {
         let step = Step::TrafficPolicy;
         let (field, policy) = match self.question.via {
@@ -538,11 +531,17 @@ impl<'a> Climb<'a> {
 
     fn topology_hint(&self, endpoint: &Endpoint, standing: &Standing<'_>) -> Rung {
         let step = Step::TopologyHint;
-        let categories = standing.categories;
-        let chosen = self.index(standing).is_some_and(|index| categories.cluster.contains(&index));
+        let node = self.state.node(&self.question.node);
+        let zone = node.and_then(|node| node.zone());
+        let hinted = standing.categories.hinted;
+        // Whatever its conditions, which are another rung.
+        let chosen = match hinted {
+            Some(Hinted::Node) => endpoint.node_hints.contains(&self.question.node),
+            _ => zone.is_some_and(|zone| endpoint.zone_hints.contains(zone)),
+        };
         let (verdict, says) = if standing.view.is_local(self.question.via) {
             (Verdict::Pass, "hints do not apply to policy Local")
-        } else if categories.hinted.is_none() {
+        } else if hinted.is_none() {
             (Verdict::Pass, "no hints are in force on this node")
         } else if chosen {
             (Verdict::Pass, "hinted for this node or its zone")
@@ -552,13 +551,12 @@ impl<'a> Climb<'a> {
         let hints: Vec<&str> =
             endpoint.zone_hints.iter().chain(&endpoint.node_hints).map(|hint| &**hint).collect();
         let hints = if hints.is_empty() { "(none)".to_owned() } else { hints.join(", ") };
-        let zone = self.state.node(&self.question.node).and_then(|node| node.zone().cloned());
         let rung = self.verify.rung(step, verdict, says).with(
             &self.service.object_ref(),
             "endpoints[].hints",
             hints,
         );
-        match (zone, self.state.node(&self.question.node)) {
+        match (zone, node) {
             (Some(zone), Some(node)) => {
                 rung.with(&node.object_ref(), "metadata.labels.topology.kubernetes.io/zone", zone)
             }

@@ -26,10 +26,11 @@ pub enum Nameserver {
 #[serde(rename_all = "camelCase")]
 pub struct Resolver {
     pub nameserver: Nameserver,
-    /// Without the node's own search list, which no object shows; it would follow.
+    /// Without the node's own search list, which no object shows.
     pub search: Vec<Text>,
-    /// Whether the node's own search list follows.
-    pub node_search: bool,
+    /// Behind how many of `search` the node's own search list stands: behind the cluster's domains, before those of
+    /// `dnsConfig`. `None`: it is left out.
+    pub node_search: Option<usize>,
     pub ndots: u8,
 }
 
@@ -80,6 +81,7 @@ impl Resolver {
             search =
                 vec![format!("{namespace}.svc.{zone}").into(), format!("svc.{zone}").into(), zone.into()];
         }
+        let node_search = (effective != DnsPolicy::None).then_some(search.len());
         search.extend(dns.searches.iter().map(|domain| Text::from(domain.trim_end_matches('.'))));
         let mut seen = BTreeSet::new();
         search.retain(|domain| !domain.is_empty() && seen.insert(domain.clone()));
@@ -96,7 +98,7 @@ impl Resolver {
         Resolver {
             nameserver,
             search,
-            node_search: effective != DnsPolicy::None,
+            node_search,
             ndots: dns.ndots.unwrap_or(if cluster { CLUSTER_NDOTS } else { PLAIN_NDOTS }).min(MOST_NDOTS),
         }
     }

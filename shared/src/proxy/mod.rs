@@ -20,7 +20,7 @@ pub mod reference;
 pub mod rules;
 pub mod userspace;
 
-pub use common::{Backend, Categories, PortView, backends, categorize};
+pub use common::{Backend, Categories, Hinted, PortView, backends, categorize};
 pub use reach::{
     EndpointRow, NodeScope, PortStanding, Refusal, Share, Via, Why, endpoint_rows, endpoint_rows_of, shares,
 };

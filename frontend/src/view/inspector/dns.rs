@@ -116,15 +116,15 @@ fn resolv_conf(state: &ClusterState, pod: &Key) -> Option<(String, String)> {
     let resolver = Resolver::of(state, state.pods().get(pod)?, &dns.zone);
     let mut lines = nameservers(state, &resolver);
     let mut search: Vec<String> = resolver.search.iter().map(ToString::to_string).collect();
-    if resolver.node_search {
-        search.push("…".to_owned());
+    if let Some(place) = resolver.node_search {
+        search.insert(place.min(search.len()), "…".to_owned());
     }
     if !search.is_empty() {
         lines.push(format!("search {}", search.join(" ")));
     }
     lines.push(format!("options ndots:{}", resolver.ndots));
     let mut notes = vec![format!("Assuming the cluster domain {}.", dns.zone)];
-    if resolver.node_search {
+    if resolver.node_search.is_some() {
         notes.push("… stands for the node's own search list, which no object shows.".to_owned());
     }
     Some((lines.join("\n"), notes.join(" ")))
