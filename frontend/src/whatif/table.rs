@@ -80,10 +80,10 @@ pub fn rows(state: &ClusterState, difference: &Difference) -> Vec<Row> {
     difference.flows.iter().map(|flow| row(state, flow)).collect()
 }
 
-/// How many flows change, and how many of them would fail, at least in part.
-pub fn counts(difference: &Difference) -> (usize, usize) {
-    let breaks = |flow: &&FlowChange| matches!(flow.grade, Grade::Lost | Grade::Degraded);
-    (difference.flows.len(), difference.flows.iter().filter(breaks).count())
+/// How many flows change, how many of them would fail, and how many get worse.
+pub fn counts(difference: &Difference) -> [usize; 3] {
+    let of = |grade: Grade| difference.flows.iter().filter(|flow| flow.grade == grade).count();
+    [difference.flows.len(), of(Grade::Lost), of(Grade::Degraded)]
 }
 
 fn row(state: &ClusterState, flow: &FlowChange) -> Row {

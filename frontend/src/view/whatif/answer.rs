@@ -227,7 +227,7 @@ fn Unfolded(id: String, opened: Opened) -> impl IntoView {
 fn grade_mark(grade: Grade) -> (Mark, &'static str) {
     match grade {
         Grade::Lost => (Mark::Bad, "breaks"),
-        Grade::Degraded => (Mark::Warn, "fails in part"),
+        Grade::Degraded => (Mark::Warn, "gets worse"),
         Grade::Moved => (Mark::Off, "goes elsewhere"),
         Grade::Gained => (Mark::Ok, "works again"),
     }

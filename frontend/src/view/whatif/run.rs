@@ -202,8 +202,8 @@ impl WhatIf {
             Outcome::Nothing => "…".to_owned(),
             Outcome::Refused { .. } => "refused".to_owned(),
             Outcome::Answer(answer) => match counts(&answer.difference) {
-                (0, _) => "no flow changes".to_owned(),
-                (flows, breaks) => {
+                [0, ..] => "no flow changes".to_owned(),
+                [flows, lost, worse] => {
                     let verb = if flows == 1 { "changes" } else { "change" };
                     let groups = match answer.difference.groups.len() {
                         groups if groups < flows => {
@@ -212,12 +212,17 @@ impl WhatIf {
                         _ => String::new(),
                     };
                     let flows = words::count(flows, "flow", "flows");
-                    let breaks = match breaks {
+                    let lost = match lost {
                         0 => "none breaks".to_owned(),
                         1 => "1 breaks".to_owned(),
                         many => format!("{many} break"),
                     };
-                    format!("{flows} {verb}{groups} · {breaks}")
+                    let worse = match worse {
+                        0 => String::new(),
+                        1 => " · 1 gets worse".to_owned(),
+                        many => format!(" · {many} get worse"),
+                    };
+                    format!("{flows} {verb}{groups} · {lost}{worse}")
                 }
             },
         })
