@@ -89,6 +89,20 @@ fn whole_answer_with_pods_10000_x_15(bencher: Bencher, what: &str) {
     });
 }
 
+/// The same of a node: everything that has to do with it is asked, and every check is run over both clusters.
+#[divan::bench(args = ["zone: nowhere", "state: cordon", "state: drain"], sample_count = 3)]
+fn whole_answer_of_a_node_10000_x_15(bencher: Bencher, what: &str) {
+    let before = with_pods();
+    let node = before.nodes().keys().next().unwrap();
+    let op = what.split(':').next().unwrap().replace("state", "node");
+    let edits = parse(&format!("[{{op: {op}, node: {}, {what}}}]", node.name)).unwrap();
+    bencher.bench_local(|| {
+        let after = apply(&before, &edits, Timestamp::UNIX_EPOCH).unwrap();
+        let options = Options { changed: Some(&after.changed), ..Options::at(Timestamp::UNIX_EPOCH) };
+        difference_with(&before, &after.state, &options)
+    });
+}
+
 /// The edit alone.
 #[divan::bench(args = EDITS, sample_count = 20)]
 fn edit_alone_with_pods_10000_x_15(bencher: Bencher, what: &str) {

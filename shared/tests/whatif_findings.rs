@@ -269,6 +269,14 @@ impl Maker {
     }
 
     fn change(&mut self, state: &mut ClusterState) -> ObjectRef {
+        let nodes: Vec<Arc<Node>> = state.nodes().values().cloned().collect();
+        if self.random.once_in(10) && !nodes.is_empty() {
+            let node = self.pick(&nodes);
+            let turned = Node { unschedulable: !node.unschedulable, ..Node::clone(&node) };
+            let turned = Object::Node(Arc::new(turned));
+            let _ = state.apply(&Change::Upsert(turned.clone()));
+            return turned.object_ref();
+        }
         let kind =
             self.pick(&[Kind::Service, Kind::Pod, Kind::EndpointSlice, Kind::Endpoints, Kind::Namespace]);
         let all = state.refs(kind);
@@ -583,6 +591,26 @@ fn ends_of_names() -> Vec<Reach> {
 }
 
 /// One row for each way in which a change reaches a Service that it does not touch. Without nodes, so that only findings differ.
+/// Nodes that take new pods, or take none.
+fn nodes_of_others() -> Vec<Reach> {
+    let node = |name: &str, spec: &str| {
+        format!(
+            "{{kind: Node, apiVersion: v1, metadata: {{name: {name}}}, spec: {{{spec}}}, status: {{conditions: [{{type: Ready, status: 'True'}}]}}}}\n---\n"
+        )
+    };
+    let local = "type: NodePort, externalTrafficPolicy: Local, clusterIP: 10.96.0.1, ports: [{port: 80, nodePort: 30001}]";
+    let slice = "{kind: EndpointSlice, apiVersion: discovery.k8s.io/v1, metadata: {name: web-1, namespace: a, labels: {kubernetes.io/service-name: web}}, addressType: IPv4, ports: [{port: 80}], endpoints: [{addresses: [10.244.0.1], nodeName: node-b}]}\n---\n";
+    vec![Reach {
+        what: "a node without endpoints is cordoned",
+        around: service("a/web", local) + slice + &node("node-b", ""),
+        before: node("node-a", ""),
+        after: node("node-a", "unschedulable: true"),
+        changed: object(Kind::Node, "node-a"),
+        code: 28,
+        about: "a/web",
+    }]
+}
+
 #[test]
 fn whom_a_change_reaches_from_afar() {
     let load = |text: &str| {
@@ -590,7 +618,7 @@ fn whom_a_change_reaches_from_afar() {
         assert_eq!(loaded.faults, [], "{text}");
         loaded.state
     };
-    let rows = [numbers_of_others(), pods_of_others(), services_beside(), ends_of_names()];
+    let rows = [numbers_of_others(), pods_of_others(), services_beside(), ends_of_names(), nodes_of_others()];
     let mut failed = Vec::new();
     for Reach { what, around, before, after, changed, code, about } in rows.into_iter().flatten() {
         let [before, after] = [before, after].map(|text| load(&format!("{around}{text}")));

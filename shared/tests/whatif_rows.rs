@@ -239,8 +239,8 @@ fn connections_of_what_is_not_served_any_longer() {
     assert_eq!(
         found,
         [
-            "TimeOut ClusterIp:53/udp * on node-a node-b node-c",
-            "TimeOut ClusterIp:80/tcp * on node-a node-b node-c"
+            "TimeOut ClusterIp:53/udp *",
+            "TimeOut ClusterIp:80/tcp *"
         ]
     );
     assert_eq!(connections(&ipvs, &with_mode(&ipvs, ProxyMode::Iptables)), [""; 0]);

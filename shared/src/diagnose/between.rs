@@ -1,9 +1,9 @@
 //! Findings of two clusters that differ in a few objects: only those that can differ, so that nobody has to diagnose both clusters.
 //!
 //! [`concerned`] gives a superset of the Services whose findings can differ. It follows what checks ask for: a check that looks at
-//! something new beside its own Service needs a line there. Whatever concerns all Services (nodes, kube-proxy's settings, the first
-//! pod with a second family) gives `None`: then all have to be looked at. Checks of the cluster as a whole look at the namespaces
-//! of what has changed.
+//! something new beside its own Service needs a line there. Whatever concerns all Services (nodes, but for whether new pods are
+//! placed on them; kube-proxy's settings; the first pod with a second family) gives `None`: then all have to be looked at. Checks
+//! of the cluster as a whole look at the namespaces of what has changed.
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
@@ -14,8 +14,8 @@ use super::checks::{How, leads_to};
 use super::facts::{Facts, both, is_controllers, is_workload, lacks};
 use super::{Finding, Options, Report, finish, of_service, runnable, suppression};
 use crate::model::{
-    ClusterState, IpFamily, Key, Keyed, Kind, ObjectRef, Pod, Service, ServiceType, SubsetAddress, Text,
-    TrafficPolicy,
+    ClusterState, IpFamily, Key, Keyed, Kind, Node, ObjectRef, Pod, Service, ServiceType, SubsetAddress,
+    Text, TrafficPolicy,
 };
 
 /// The findings of each cluster that the other one may not have, in the order of a report. `changed` holds all objects that
@@ -27,7 +27,8 @@ pub(crate) fn between(
 ) -> Option<[Vec<Finding>; 2]> {
     let api = Key::new("default", "kubernetes");
     let is_global = |object: &ObjectRef| match object.kind {
-        Kind::Node | Kind::ProxyConfig => true,
+        Kind::ProxyConfig => true,
+        Kind::Node => !differs_in_scheduling(states, &object.key),
         Kind::Service => object.key == api,
         _ => false,
     };
@@ -60,6 +61,12 @@ pub(crate) fn between(
     }))
 }
 
+/// Whether the node is in both clusters, and only one of them places new pods on it.
+fn differs_in_scheduling(states: [&ClusterState; 2], node: &Key) -> bool {
+    let [Some(before), Some(after)] = states.map(|state| state.nodes().get(node)) else { return false };
+    Node { unschedulable: after.unschedulable, ..Node::clone(before) } == **after
+}
+
 fn found(
     facts: &Facts<'_>,
     services: &BTreeSet<Key>,
@@ -89,6 +96,8 @@ struct Changes<'a> {
     namespaces: BTreeSet<Text>,
     /// Namespaces that are others, or new or gone.
     renewed: BTreeSet<Text>,
+    /// Some node takes new pods, or takes none any longer.
+    scheduling: bool,
     /// The Services that have changed themselves, or their slices or Endpoints.
     services: BTreeSet<Key>,
     /// Namespaces with a Service that is another.
@@ -119,7 +128,8 @@ impl<'a> Changes<'a> {
                     changes.services.extend(slices.filter_map(|slice| slice.service()));
                 }
                 Kind::Pod => changes.take_pod(states.map(|state| state.pods().get(key)), key),
-                Kind::Node | Kind::ProxyConfig => {}
+                Kind::Node => changes.scheduling = true,
+                Kind::ProxyConfig => {}
             }
         }
         changes
@@ -245,6 +255,7 @@ impl Near<'_, '_> {
             service.ports.iter().filter_map(|port| port.node_port).chain(service.health_check_node_port);
         let same_port = || !ports.is_empty() && numbers.into_iter().any(|port| ports.contains(&port));
         renewed.contains(namespace)
+            || (self.changes.scheduling && service.external_policy == TrafficPolicy::Local)
             || (with_services.contains(namespace) && self.shares_names(service))
             || same_port()
             || service.external_ips.iter().any(|ip| ips.contains(ip))
