@@ -89,18 +89,27 @@ fn whole_answer_with_pods_10000_x_15(bencher: Bencher, what: &str) {
     });
 }
 
-/// The same of a node: everything that has to do with it is asked, and every check is run over both clusters.
-#[divan::bench(args = ["zone: nowhere", "state: cordon", "state: drain"], sample_count = 3)]
-fn whole_answer_of_a_node_10000_x_15(bencher: Bencher, what: &str) {
-    let before = with_pods();
+fn of_a_node(bencher: Bencher, before: &ClusterState, op: &str, what: &str) {
     let node = before.nodes().keys().next().unwrap();
-    let op = what.split(':').next().unwrap().replace("state", "node");
     let edits = parse(&format!("[{{op: {op}, node: {}, {what}}}]", node.name)).unwrap();
     bencher.bench_local(|| {
-        let after = apply(&before, &edits, Timestamp::UNIX_EPOCH).unwrap();
+        let after = apply(before, &edits, Timestamp::UNIX_EPOCH).unwrap();
         let options = Options { changed: Some(&after.changed), ..Options::at(Timestamp::UNIX_EPOCH) };
-        difference_with(&before, &after.state, &options)
+        difference_with(before, &after.state, &options)
     });
+}
+
+/// The same of a node that takes no new pods any longer.
+#[divan::bench(sample_count = 10)]
+fn cordon_10000_x_15(bencher: Bencher) {
+    of_a_node(bencher, &with_pods(), "node", "state: cordon");
+}
+
+/// A drain changes hundreds of pods, and whom hundreds of Services lead to on every node.
+#[divan::bench(sample_count = 1)]
+fn drain_1000_x_15(bencher: Bencher) {
+    let size = Size { namespaces: 20, nodes: 50, services: 1_000, endpoints: 15_000 };
+    of_a_node(bencher, &synthetic::cluster(size, 1), "node", "state: drain");
 }
 
 /// The edit alone.

@@ -236,13 +236,7 @@ fn connections_of_what_is_not_served_any_longer() {
     }
     let ipvs = with_mode(&cluster, ProxyMode::Ipvs);
     let found = connections(&ipvs, &with_mode(&ipvs, ProxyMode::Nftables));
-    assert_eq!(
-        found,
-        [
-            "TimeOut ClusterIp:53/udp *",
-            "TimeOut ClusterIp:80/tcp *"
-        ]
-    );
+    assert_eq!(found, ["TimeOut ClusterIp:53/udp *", "TimeOut ClusterIp:80/tcp *"]);
     assert_eq!(connections(&ipvs, &with_mode(&ipvs, ProxyMode::Iptables)), [""; 0]);
 }
 

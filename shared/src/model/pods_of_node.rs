@@ -34,7 +34,7 @@ impl PodsOfNode {
         for (found, _) in self.starting_at(ip) {
             match until {
                 None if found != ip => return None,
-                Some(last) if found != last && Some(found) != next(last) => break,
+                Some(last) if found != last && Some(found) != next_address(last) => break,
                 _ => until = Some(found),
             }
         }
@@ -69,7 +69,8 @@ impl PodsOfNode {
     }
 }
 
-fn next(ip: IpAddr) -> Option<IpAddr> {
+/// `None` after the last one of the family.
+pub(crate) fn next_address(ip: IpAddr) -> Option<IpAddr> {
     match ip {
         IpAddr::V4(ip) => ip.to_bits().checked_add(1).map(|next| Ipv4Addr::from_bits(next).into()),
         IpAddr::V6(ip) => ip.to_bits().checked_add(1).map(|next| Ipv6Addr::from_bits(next).into()),

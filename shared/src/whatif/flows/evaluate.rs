@@ -176,8 +176,9 @@ impl<'a> Look<'a, '_> {
 
     /// A free address of the node's pod network in the cell.
     fn other_pod(&self, cell: usize) -> Option<IpAddr> {
-        let taken =
-            |ip: IpAddr| self.pods.taken_until(ip).or_else(|| self.place.own.contains(&ip).then_some(ip));
+        let taken = |ip: IpAddr, most: IpAddr| {
+            self.pods.taken_until(ip, most).or_else(|| self.place.own.contains(&ip).then_some(ip))
+        };
         let nets = self.place.pod_nets.iter();
         nets.copied().find_map(|net| self.pair.partition.example(cell, net, &taken))
     }
@@ -196,7 +197,7 @@ impl<'a> Look<'a, '_> {
 
     fn outsider(&self, cell: usize) -> Option<IpAddr> {
         let ipvs = self.pair.is_ipvs();
-        let taken = |ip: IpAddr| {
+        let taken = |ip: IpAddr, _: IpAddr| {
             let inside = self.place.inside(ip);
             // In ipvs mode it is an address of the node, and the kernel drops what comes from such an address.
             inside.map(|net| net.broadcast()).or_else(|| (ipvs && self.is_vip(ip)).then_some(ip))

@@ -1,6 +1,7 @@
 //! Nodes that are in both clusters: what their rules depend on, and who connects from there.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use ipnet::IpNet;
 use rustc_hash::FxHashSet;
 
 use super::world::World;
-use crate::model::{ClusterState, IpFamily, Key, Keyed, Node, Pod, PodsOfNode, Text};
+use crate::model::{ClusterState, IpFamily, Key, Keyed, Node, Pod, PodsOfNode, Text, next_address};
 use crate::proxy::find_node;
 use crate::proxy::node::{Detector, NodeContext};
 
@@ -46,6 +47,8 @@ pub(super) struct Pods<'a> {
     pub moved: Vec<[&'a Arc<Pod>; 2]>,
     /// Lowest and highest addresses of a node's pods in one of the clusters, by family.
     spans: [Vec<([IpAddr; 2], &'a PodsOfNode)>; 2],
+    /// Where pods have all addresses, from the first to the last, as far as somebody has asked.
+    runs: RefCell<BTreeMap<IpAddr, IpAddr>>,
 }
 
 /// Pods of a node with a network of their own that are there in both clusters, in one family, by their later address.
@@ -93,11 +96,29 @@ impl<'a> Pods<'a> {
         let all: Vec<&PodsOfNode> = after.pods_of_nodes().chain(others).map(|(_, pods)| &**pods).collect();
         let spans = IpFamily::BOTH
             .map(|family| all.iter().filter_map(|pods| Some((pods.span(family)?, *pods))).collect());
-        Pods { states: [before, after], moved, spans }
+        Pods { states: [before, after], moved, spans, runs: RefCell::default() }
     }
 
-    /// If a pod has the address, in one of the clusters: the last of the addresses from there on that pods have, without a gap.
-    pub fn taken_until(&self, ip: IpAddr) -> Option<IpAddr> {
+    /// If a pod has the address, in one of the clusters: an address up to which, from there on, pods have all. None is looked at
+    /// beyond `most`, but for a node's own.
+    pub fn taken_until(&self, ip: IpAddr, most: IpAddr) -> Option<IpAddr> {
+        let known = self.runs.borrow().range(..=ip).next_back().map(|(_, last)| *last);
+        if let Some(last) = known.filter(|last| ip <= *last) {
+            return Some(last);
+        }
+        let mut until = None;
+        let mut at = Some(ip);
+        while let Some(last) = at.and_then(|at| self.taken_on_one_node(at)) {
+            until = Some(last);
+            at = next_address(last).filter(|next| *next <= most);
+        }
+        if let Some(last) = until {
+            self.runs.borrow_mut().insert(ip, last);
+        }
+        until
+    }
+
+    fn taken_on_one_node(&self, ip: IpAddr) -> Option<IpAddr> {
         let mut spans = self.spans[IpFamily::of(ip) as usize].iter();
         spans.find_map(|([first, last], pods)| (*first <= ip && ip <= *last).then(|| pods.taken_until(ip))?)
     }

@@ -80,12 +80,13 @@ impl Partition {
         (cell > 0).then(|| self.outer[cell])
     }
 
-    /// An address of the cell within `within` that is not `taken`: of an address that is, it tells up to which one all are.
+    /// An address of the cell within `within` that is not `taken`: of an address that is, it tells up to which one all are, of
+    /// those up to its second argument.
     pub fn example(
         &self,
         cell: usize,
         within: IpNet,
-        taken: &dyn Fn(IpAddr) -> Option<IpAddr>,
+        taken: &dyn Fn(IpAddr, IpAddr) -> Option<IpAddr>,
     ) -> Option<IpAddr> {
         let net = self.nets[cell];
         let region = match (within.contains(&net), net.contains(&within)) {
@@ -95,7 +96,7 @@ impl Partition {
         };
         let blocked = |ip: IpAddr| {
             let inner = self.inside(cell).map(|inner| self.nets[inner]).find(|net| net.contains(&ip));
-            inner.map(|net| net.broadcast()).or_else(|| taken(ip))
+            inner.map(|net| net.broadcast()).or_else(|| taken(ip, region.broadcast()))
         };
         let somebody = match net {
             IpNet::V4(_) => IpAddr::V4(SOMEBODY_V4),
