@@ -135,6 +135,12 @@ fn slice_facts(slice: &EndpointSlice, state: &ClusterState, places: Places) -> V
     slice.endpoints.iter().map(fact).collect()
 }
 
+/// Most pods are ready: on a busy machine nothing may happen for a while before they are.
+fn has_come_up(state: &ClusterState) -> bool {
+    let ready = state.pods().values().filter(|pod| pod.ready).count();
+    ready * 5 > state.pods().len() * 4
+}
+
 impl Shop {
     async fn read(&self) -> ClusterState {
         let kinds = "svc,endpoints,endpointslices,pods,nodes,ns,cm";
@@ -150,7 +156,7 @@ impl Shop {
         let start = Instant::now();
         let mut last = self.read().await;
         let mut since = Instant::now();
-        while since.elapsed() < QUIET {
+        while since.elapsed() < QUIET || !has_come_up(&last) {
             assert!(start.elapsed() < PATIENCE, "the sandbox does not come to rest");
             sleep(Duration::from_millis(250)).await;
             let next = self.read().await;
