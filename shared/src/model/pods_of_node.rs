@@ -1,7 +1,7 @@
 //! [`PodsOfNode`]: which pods a node has, and at which addresses.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::{IpFamily, Key, Keyed, Pod, Text};
 
@@ -34,7 +34,7 @@ impl PodsOfNode {
         for (found, _) in self.starting_at(ip) {
             match until {
                 None if found != ip => return None,
-                Some(last) if found != last && Some(found) != next_address(last) => break,
+                Some(last) if found != last && Some(found) != IpFamily::next_address(last) => break,
                 _ => until = Some(found),
             }
         }
@@ -66,14 +66,6 @@ impl PodsOfNode {
         for entry in addresses(pod) {
             self.addresses.remove(&entry);
         }
-    }
-}
-
-/// `None` after the last one of the family.
-pub(crate) fn next_address(ip: IpAddr) -> Option<IpAddr> {
-    match ip {
-        IpAddr::V4(ip) => ip.to_bits().checked_add(1).map(|next| Ipv4Addr::from_bits(next).into()),
-        IpAddr::V6(ip) => ip.to_bits().checked_add(1).map(|next| Ipv6Addr::from_bits(next).into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Services. Semantics and defaults: Kubernetes 1.36 `core/v1` ServiceSpec.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
@@ -73,6 +73,14 @@ impl IpFamily {
 
     pub fn of(ip: IpAddr) -> IpFamily {
         if ip.is_ipv4() { IpFamily::IPv4 } else { IpFamily::IPv6 }
+    }
+
+    /// The address after this one; `None` after the last of its family.
+    pub fn next_address(ip: IpAddr) -> Option<IpAddr> {
+        match ip {
+            IpAddr::V4(ip) => ip.to_bits().checked_add(1).map(|next| Ipv4Addr::from_bits(next).into()),
+            IpAddr::V6(ip) => ip.to_bits().checked_add(1).map(|next| Ipv6Addr::from_bits(next).into()),
+        }
     }
 
     pub fn as_str(self) -> &'static str {

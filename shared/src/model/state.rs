@@ -1,7 +1,8 @@
 //! [`ClusterState`]: every object by key, with the few indexes that all questions need.
 //!
-//! Read-only here: `delta` holds its only mutation. Objects and tables are behind `Arc`, so a clone of the whole state is cheap: a table
-//! copies, at the first change after a clone, pointers to the objects of one namespace, and an object that did not change stays the same pointer.
+//! Read-only here: `delta` holds its only mutation. Objects and tables are behind `Arc`, so a clone of the whole state is cheap: at
+//! the first change after a clone a table copies pointers to the objects of one namespace, and an object that did not change
+//! stays the same pointer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -2,11 +2,12 @@
 //!
 //! Addresses become the fewest ranges that hold the same hosts, ascending; each range a host or a network if it is one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Addresses, Rule, Statement, Table};
+use crate::model::IpFamily;
 
 impl Table {
     pub fn normal(&self) -> Table {
@@ -81,10 +82,6 @@ impl Addresses {
 
 /// Whether a range that begins at `first` overlaps or continues one that ends at `last`.
 fn touches(last: IpAddr, first: IpAddr) -> bool {
-    let next = match last {
-        IpAddr::V4(ip) => ip.to_bits().checked_add(1).map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))),
-        IpAddr::V6(ip) => ip.to_bits().checked_add(1).map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))),
-    };
     let same_family = last.is_ipv4() == first.is_ipv4();
-    same_family && next.is_none_or(|next| first <= next)
+    same_family && IpFamily::next_address(last).is_none_or(|next| first <= next)
 }

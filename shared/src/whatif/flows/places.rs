@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use rustc_hash::FxHashSet;
 
 use super::world::World;
-use crate::model::{ClusterState, IpFamily, Key, Keyed, Node, Pod, PodsOfNode, Text, next_address};
+use crate::model::{ClusterState, IpFamily, Key, Keyed, Node, Pod, PodsOfNode, Text};
 use crate::proxy::find_node;
 use crate::proxy::node::{Detector, NodeContext};
 
@@ -110,7 +110,7 @@ impl<'a> Pods<'a> {
         let mut at = Some(ip);
         while let Some(last) = at.and_then(|at| self.taken_on_one_node(at)) {
             until = Some(last);
-            at = next_address(last).filter(|next| *next <= most);
+            at = IpFamily::next_address(last).filter(|next| *next <= most);
         }
         if let Some(last) = until {
             self.runs.borrow_mut().insert(ip, last);
