@@ -105,11 +105,29 @@ fn cordon_10000_x_15(bencher: Bencher) {
     of_a_node(bencher, &with_pods(), "node", "state: cordon");
 }
 
+/// The same of a node in another zone: all of its 3,000 endpoints are written anew.
+#[divan::bench(sample_count = 5)]
+fn zone_10000_x_15(bencher: Bencher) {
+    of_a_node(bencher, &with_pods(), "zone", "zone: elsewhere");
+}
+
 /// A drain changes hundreds of pods, and whom hundreds of Services lead to on every node.
 #[divan::bench(sample_count = 1)]
 fn drain_1000_x_15(bencher: Bencher) {
     let size = Size { namespaces: 20, nodes: 50, services: 1_000, endpoints: 15_000 };
     of_a_node(bencher, &synthetic::cluster(size, 1), "node", "state: drain");
+}
+
+/// The same at 10,000 Services: thousands of pods, and of Services.
+#[divan::bench(sample_count = 1)]
+fn drain_10000_x_15(bencher: Bencher) {
+    of_a_node(bencher, &with_pods(), "node", "state: drain");
+}
+
+/// A node that is not heard of any longer.
+#[divan::bench(sample_count = 1)]
+fn lost_10000_x_15(bencher: Bencher) {
+    of_a_node(bencher, &with_pods(), "node", "state: lost");
 }
 
 /// The edit alone.

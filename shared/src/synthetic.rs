@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use crate::controllers::HEADLESS_LABEL;
+use crate::controllers::endpointslices::{MANAGER, MAX_ENDPOINTS};
 use crate::delta::{Change, Object};
 use crate::model::{
     AddressType, ClusterIp, ClusterState, Conditions, Endpoint, EndpointAddress, EndpointPort, EndpointSlice,
@@ -73,7 +75,7 @@ pub fn uniform(services: usize, endpoints_each: usize, nodes: usize) -> ClusterS
         service.cluster_ip = ClusterIp::Ips(vec![vip(nth)]);
         service.ports = vec![port("http", 80, 8080)];
         let pods: Vec<Pod> = (0..endpoints_each).map(|_| Pod { ready: true, ..maker.pod(&key) }).collect();
-        maker.slices(&key, &service.ports, &pods);
+        maker.slices(&service, &pods);
         maker.objects.push(Object::Service(Arc::new(service)));
     }
     let mut state = ClusterState::default();
@@ -133,8 +135,6 @@ const NAMES: [&str; 16] = [
     "web", "cart", "catalog", "checkout", "stock", "users", "session", "feed", "mail", "index", "rank",
     "thumbs", "ledger", "quota", "audit", "relay",
 ];
-/// Who keeps the slices of Services with a selector.
-const MANAGER: &str = "endpointslice-controller.k8s.io";
 const NODES_PER_ZONE: usize = 3;
 
 struct Maker {
@@ -181,11 +181,11 @@ impl Maker {
         service.ports = vec![port("http", 80, 8080)];
         self.vary(nth, &mut service);
         let named = service.service_type != ServiceType::ExternalName;
-        let ports = service.ports.clone();
-        self.objects.push(Object::Service(Arc::new(service)));
+        let service = Arc::new(service);
+        self.objects.push(Object::Service(service.clone()));
         if named {
             let pods: Vec<Pod> = (0..endpoints).map(|_| self.pod(&key)).collect();
-            self.slices(&key, &ports, &pods);
+            self.slices(&service, &pods);
             self.objects.extend(pods.into_iter().map(|pod| Object::Pod(Arc::new(pod))));
         }
     }
@@ -238,16 +238,19 @@ impl Maker {
     }
 
     /// At most 100 endpoints in a slice, as the controller does it.
-    fn slices(&mut self, service: &Key, ports: &[ServicePort], pods: &[Pod]) {
-        for (nth, pods) in pods.chunks(100).enumerate() {
-            let key = Key::new(service.namespace.clone(), format!("{}-{nth:05}", service.name));
+    fn slices(&mut self, service: &Service, pods: &[Pod]) {
+        let name = service.name();
+        for (nth, pods) in pods.chunks(MAX_ENDPOINTS).enumerate() {
+            let key = Key::new(service.namespace().clone(), format!("{name}-{nth:05}"));
             let mut meta = Meta::named(key);
-            let labels = [(SERVICE_NAME_LABEL, &*service.name), (MANAGED_BY_LABEL, MANAGER)];
-            meta.labels = labels.into_iter().collect::<Labels>();
+            let headless = service.is_headless().then_some((HEADLESS_LABEL, ""));
+            let labels = [(SERVICE_NAME_LABEL, &**name), (MANAGED_BY_LABEL, MANAGER)];
+            meta.labels = labels.into_iter().chain(headless).collect::<Labels>();
+            meta.owner = Some(Owner { kind: "Service".into(), name: name.clone() });
             let slice = EndpointSlice {
                 meta,
                 address_type: AddressType::IPv4,
-                ports: ports.iter().map(endpoint_port).collect(),
+                ports: service.ports.iter().map(endpoint_port).collect(),
                 endpoints: pods.iter().map(endpoint).collect(),
             };
             self.objects.push(Object::EndpointSlice(Arc::new(slice)));
@@ -262,6 +265,11 @@ fn node_name(nth: usize) -> Text {
 fn zone(node: usize) -> Text {
     const LETTERS: [&str; NODES_PER_ZONE] = ["a", "b", "c"];
     format!("eu-1{}", LETTERS[node % LETTERS.len()]).into()
+}
+
+fn zone_of(node: &str) -> Option<Text> {
+    let number: usize = node.strip_prefix("node-")?.parse().ok()?;
+    Some(zone(number.checked_sub(1)?))
 }
 
 fn vip(nth: usize) -> IpAddr {
@@ -301,8 +309,8 @@ fn endpoint(pod: &Pod) -> Endpoint {
     Endpoint {
         addresses: pod.ips.iter().map(|ip| EndpointAddress::Ip(*ip)).collect(),
         conditions,
+        zone: pod.node.as_deref().and_then(zone_of),
         node: pod.node.clone(),
-        zone: None,
         hostname: None,
         target: Some(TargetRef { kind: "Pod".into(), key: pod.key().clone(), uid: "".into() }),
         zone_hints: Vec::new(),

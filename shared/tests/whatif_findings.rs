@@ -272,10 +272,25 @@ impl Maker {
         let nodes: Vec<Arc<Node>> = state.nodes().values().cloned().collect();
         if self.random.once_in(10) && !nodes.is_empty() {
             let node = self.pick(&nodes);
-            let turned = Node { unschedulable: !node.unschedulable, ..Node::clone(&node) };
+            let mut turned = Node::clone(&node);
+            match self.random.below(3) {
+                0 => turned.unschedulable = !turned.unschedulable,
+                1 => turned.ready = !turned.ready,
+                _ => turned.meta.labels = self.node().meta.labels,
+            }
             let turned = Object::Node(Arc::new(turned));
             let _ = state.apply(&Change::Upsert(turned.clone()));
             return turned.object_ref();
+        }
+        let slices: Vec<Arc<EndpointSlice>> = state.slices().values().cloned().collect();
+        if self.random.once_in(10) && !slices.is_empty() {
+            let moved: Arc<EndpointSlice> = self.pick(&slices);
+            let mut moved = EndpointSlice::clone(&moved);
+            let zone = self.maybe(3, &["z0".into(), "z1".into()]);
+            moved.endpoints.iter_mut().for_each(|endpoint| endpoint.zone = zone.clone());
+            let moved = Object::EndpointSlice(Arc::new(moved));
+            let _ = state.apply(&Change::Upsert(moved.clone()));
+            return moved.object_ref();
         }
         let kind =
             self.pick(&[Kind::Service, Kind::Pod, Kind::EndpointSlice, Kind::Endpoints, Kind::Namespace]);
@@ -591,7 +606,7 @@ fn ends_of_names() -> Vec<Reach> {
 }
 
 /// One row for each way in which a change reaches a Service that it does not touch. Without nodes, so that only findings differ.
-/// Nodes that take new pods, or take none.
+/// Nodes that take new pods, or take none; and nodes in other zones.
 fn nodes_of_others() -> Vec<Reach> {
     let node = |name: &str, spec: &str| {
         format!(
@@ -599,16 +614,56 @@ fn nodes_of_others() -> Vec<Reach> {
         )
     };
     let local = "type: NodePort, externalTrafficPolicy: Local, clusterIP: 10.96.0.1, ports: [{port: 80, nodePort: 30001}]";
-    let slice = "{kind: EndpointSlice, apiVersion: discovery.k8s.io/v1, metadata: {name: web-1, namespace: a, labels: {kubernetes.io/service-name: web}}, addressType: IPv4, ports: [{port: 80}], endpoints: [{addresses: [10.244.0.1], nodeName: node-b}]}\n---\n";
-    vec![Reach {
-        what: "a node without endpoints is cordoned",
-        around: service("a/web", local) + slice + &node("node-b", ""),
-        before: node("node-a", ""),
-        after: node("node-a", "unschedulable: true"),
+    let slice = |more: &str| {
+        format!(
+            "{{kind: EndpointSlice, apiVersion: discovery.k8s.io/v1, metadata: {{name: web-1, namespace: a, labels: {{kubernetes.io/service-name: web}}}}, addressType: IPv4, ports: [{{port: 80}}], endpoints: [{{addresses: [10.244.0.1], nodeName: node-b{more}}}]}}\n---\n"
+        )
+    };
+    let lost = |node: String| node.replace("'True'", "Unknown");
+    let zone = |name: &str, zone: &str| {
+        node(name, "")
+            .replace("}, spec", &format!(", labels: {{topology.kubernetes.io/zone: {zone}}}}}, spec"))
+    };
+    let in_zones = |after: &str, spec: &str, what, code| Reach {
+        what,
+        around: service("a/web", spec)
+            + &slice(", zone: b, hints: {forZones: [{name: b}]}")
+            + &slice(", zone: b, hints: {forZones: [{name: b}]}")
+                .replace("0.1]", "0.2]")
+                .replace("web-1", "web-2")
+                .replace("node-b", "node-c")
+            + &zone("node-b", "b")
+            + &zone("node-c", "b"),
+        before: zone("node-a", "b"),
+        after: zone("node-a", after),
+        changed: object(Kind::Node, "node-a"),
+        code,
+        about: "a/web",
+    };
+    let beside = |before: String, after: String, what| Reach {
+        what,
+        around: service("a/web", local) + &slice("") + &node("node-b", ""),
+        before,
+        after,
         changed: object(Kind::Node, "node-a"),
         code: 28,
         about: "a/web",
-    }]
+    };
+    let close = "clusterIP: 10.96.0.1, ports: [{port: 80}], trafficDistribution: PreferClose";
+    vec![
+        beside(
+            node("node-a", ""),
+            node("node-a", "unschedulable: true"),
+            "a node without endpoints is cordoned",
+        ),
+        beside(node("node-a", ""), lost(node("node-a", "")), "a node without endpoints is lost"),
+        in_zones("c", close, "a node makes a second zone", 49),
+        Reach {
+            around: in_zones("c", close, "", 49).around + &zone("node-d", "d"),
+            ..in_zones("c", close, "a node makes a third zone", 49)
+        },
+        in_zones("c", "clusterIP: 10.96.0.1, ports: [{port: 80}]", "the only zone is one of two", 51),
+    ]
 }
 
 #[test]

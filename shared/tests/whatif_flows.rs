@@ -319,7 +319,7 @@ fn said_of<'a>(
             (None, true) => class.has_address(source.after),
             (None, false) => false,
         };
-        class.node == *node && class.origin == source.origin && class.moved_from.is_none() && who
+        class.nodes.contains(node) && class.origin == source.origin && class.moved_from.is_none() && who
     };
     let flows = difference.flows.iter().filter(is_target);
     flows
@@ -531,7 +531,8 @@ fn said_of_moved<'a>(
     pod: &Key,
 ) -> Vec<(&'a FlowChange, &'a SourceClass)> {
     let is_it = |class: &&SourceClass| {
-        (&class.node, class.moved_from.as_ref(), class.origin) == (to, Some(from), Origin::Pod)
+        (&class.nodes[..], class.moved_from.as_ref(), class.origin)
+            == (&[to.clone()], Some(from), Origin::Pod)
             && class.pods.contains(pod)
     };
     let is_target = |flow: &&FlowChange| {

@@ -186,7 +186,7 @@ impl Check<'_> {
             let mut some = BTreeSet::new();
             for (node, who) in self.probes(target, &flows) {
                 let is_in = classes.iter().any(|class| {
-                    class.node == node
+                    class.nodes.contains(&node)
                         && match &who {
                             Who::Pod(pod, ip) => class.origin == Origin::Pod && class.has_pod(pod, *ip),
                             Who::Node(ip) => class.origin == Origin::Node && class.has_address(*ip),

@@ -434,7 +434,7 @@ fn pods_that_move_are_clients_too() {
     let who = "pod shop/client (moved from node-a to node-b)";
     assert_eq!(rows_of(&found), [format!("Moved ClusterIp:80 {who}: shop/cart-1 → shop/cart-2")]);
     let class = &found.flows[0].sources.classes[0];
-    assert_eq!((&*class.node, class.moved_from.as_deref()), ("node-b", Some("node-a")));
+    assert_eq!((&*class.nodes[0], class.moved_from.as_deref()), ("node-b", Some("node-a")));
     assert_eq!(serde_json::to_value(class).unwrap()["moved_from"], "node-a");
     // To a node without an endpoint, and back.
     let alone = slice(&before, |slice| slice.endpoints.truncate(1));

@@ -277,12 +277,13 @@ pub fn place_of(target: &Target) -> (String, String) {
 
 /// A packet of the class, to the destination.
 fn traced(state: &ClusterState, class: &SourceClass, target: &Target) -> Option<Traced> {
+    let node = class.node()?;
     let from = match (class.pods.first(), class.origin) {
         (Some(pod), _) => Source::Pod(pod.clone()),
-        (None, Origin::Node) => Source::Node(class.node.clone()),
+        (None, Origin::Node) => Source::Node(node.clone()),
         (None, _) => Source::Ip(class.example),
     };
-    let own = || state.node(&class.node)?.primary_ip(target.family);
+    let own = || state.node(node)?.primary_ip(target.family);
     let ip = match target.kind {
         TargetKind::LocalhostNodePort => Some(std::net::Ipv4Addr::LOCALHOST.into()),
         _ => target.ip.or_else(own),
@@ -303,7 +304,7 @@ fn traced(state: &ClusterState, class: &SourceClass, target: &Target) -> Option<
         from,
         to,
         protocol: Some(target.protocol).filter(|_| is_bare),
-        node: Some(class.node.clone()),
+        node: Some(node.clone()),
         mode: None,
         telling: Telling::Steps,
         answer: 0,

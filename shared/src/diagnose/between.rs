@@ -1,8 +1,8 @@
 //! Findings of two clusters that differ in a few objects: only those that can differ, so that nobody has to diagnose both clusters.
 //!
 //! [`concerned`] gives a superset of the Services whose findings can differ. It follows what checks ask for: a check that looks at
-//! something new beside its own Service needs a line there. Whatever concerns all Services (nodes, but for whether new pods are
-//! placed on them; kube-proxy's settings; the first pod with a second family) gives `None`: then all have to be looked at. Checks
+//! something new beside its own Service needs a line there. Whatever concerns all Services (nodes, but for their zones and
+//! whether new pods are placed on them; kube-proxy's settings; the first pod with a second family) gives `None`: then all have to be looked at. Checks
 //! of the cluster as a whole look at the namespaces of what has changed.
 
 use std::collections::{BTreeSet, HashSet};
@@ -10,13 +10,16 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use super::checks::{How, leads_to};
+use super::checks::{How, asks_for_hints, leads_to};
 use super::facts::{Facts, both, is_controllers, is_workload, lacks};
-use super::{Finding, Options, Report, finish, of_service, runnable, suppression};
+use super::{Code, Finding, Options, Report, finish, of_service, runnable, suppression};
 use crate::model::{
     ClusterState, IpFamily, Key, Keyed, Kind, Node, ObjectRef, Pod, Service, ServiceType, SubsetAddress,
-    Text, TrafficPolicy,
+    Text, TrafficPolicy, ZONE_LABEL,
 };
+
+/// The check that asks for the zones of endpoints, wherever a Service asks for no hints.
+const OF_ZONES: Code = Code(51);
 
 /// The findings of each cluster that the other one may not have, in the order of a report. `changed` holds all objects that
 /// differ. `None`: anything can differ.
@@ -28,7 +31,7 @@ pub(crate) fn between(
     let api = Key::new("default", "kubernetes");
     let is_global = |object: &ObjectRef| match object.kind {
         Kind::ProxyConfig => true,
-        Kind::Node => !differs_in_scheduling(states, &object.key),
+        Kind::Node => !differs_a_little(states, &object.key),
         Kind::Service => object.key == api,
         _ => false,
     };
@@ -48,7 +51,13 @@ pub(crate) fn between(
     if codes[0] != codes[1] || labelled[0] != labelled[1] || ranged[0] != ranged[1] {
         return None;
     }
-    let changes = Changes::of(states, changed);
+    let mut changes = Changes::of(states, changed);
+    let zones = [before, after].map(|facts| &facts.zones);
+    let several = zones.map(|zones| zones.len() > 1);
+    if several[0] != several[1] {
+        return None;
+    }
+    changes.zones = zones[0] != zones[1];
     if changes.families_differ(&facts) {
         return None;
     }
@@ -57,19 +66,25 @@ pub(crate) fn between(
     Some(facts.map(|mut facts| {
         facts.confine(&concerned, &changes.namespaces);
         nth += 1;
-        found(&facts, &concerned, &checks[nth - 1], options)
+        found(&facts, [&concerned, &changes.rezoned], &checks[nth - 1], options)
     }))
 }
 
-/// Whether the node is in both clusters, and only one of them places new pods on it.
-fn differs_in_scheduling(states: [&ClusterState; 2], node: &Key) -> bool {
+/// Whether the node is in both clusters, and nothing of it differs but its zone and whether new pods are placed on it.
+fn differs_a_little(states: [&ClusterState; 2], node: &Key) -> bool {
     let [Some(before), Some(after)] = states.map(|state| state.nodes().get(node)) else { return false };
-    Node { unschedulable: after.unschedulable, ..Node::clone(before) } == **after
+    let labels = |node: &Node| -> Vec<(Text, Text)> {
+        let all = node.meta.labels.iter().filter(|(name, _)| &***name != ZONE_LABEL);
+        all.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let mut alike = Node { unschedulable: after.unschedulable, ready: after.ready, ..Node::clone(before) };
+    alike.meta.labels = after.meta.labels.clone();
+    alike == **after && labels(before) == labels(after)
 }
 
 fn found(
     facts: &Facts<'_>,
-    services: &BTreeSet<Key>,
+    [services, rezoned]: [&BTreeSet<Key>; 2],
     checks: &[&'static super::Check],
     options: &Options,
 ) -> Vec<Finding> {
@@ -79,9 +94,13 @@ fn found(
             findings.extend(find(facts).into_iter().map(|problem| finish(problem, check)));
         }
     }
-    for service in services.iter().filter_map(|key| facts.state.services().get(key)) {
-        findings.extend(of_service(&facts.subject(service), checks));
-    }
+    let mut look = |key: &Key, checks: &[&'static super::Check]| {
+        let service = facts.state.services().get(key);
+        findings.extend(service.into_iter().flat_map(|service| of_service(&facts.subject(service), checks)));
+    };
+    services.iter().for_each(|key| look(key, checks));
+    let of_zones: Vec<_> = checks.iter().copied().filter(|check| check.code == OF_ZONES).collect();
+    rezoned.difference(services).for_each(|key| look(key, &of_zones));
     for finding in &mut findings {
         finding.suppressed = suppression(facts.state, options, finding);
     }
@@ -98,8 +117,12 @@ struct Changes<'a> {
     renewed: BTreeSet<Text>,
     /// Some node takes new pods, or takes none any longer.
     scheduling: bool,
+    /// Nodes are in other zones than all nodes were before.
+    zones: bool,
     /// The Services that have changed themselves, or their slices or Endpoints.
     services: BTreeSet<Key>,
+    /// The Services of which endpoints are in another zone, and nothing else; without those that ask for hints.
+    rezoned: BTreeSet<Key>,
     /// Namespaces with a Service that is another.
     with_services: BTreeSet<Text>,
     /// Namespaces with a pod that is new or gone.
@@ -118,6 +141,9 @@ impl<'a> Changes<'a> {
     fn of(states: [&'a ClusterState; 2], changed: &[ObjectRef]) -> Changes<'a> {
         let mut changes = Changes::default();
         for ObjectRef { kind, key } in changed {
+            if *kind == Kind::EndpointSlice && changes.take_zones(states, key) {
+                continue;
+            }
             changes.namespaces.insert(key.namespace.clone());
             match kind {
                 Kind::Namespace => drop(changes.renewed.insert(key.name.clone())),
@@ -133,6 +159,21 @@ impl<'a> Changes<'a> {
             }
         }
         changes
+    }
+
+    /// Whether nothing else of the slice is another than the zones of endpoints, and nobody asks for hints.
+    fn take_zones(&mut self, states: [&ClusterState; 2], key: &Key) -> bool {
+        let [Some(before), Some(after)] = states.map(|state| state.slices().get(key)) else { return false };
+        let owner = after.service();
+        let services = states.iter().filter_map(|state| state.services().get(owner.as_ref()?));
+        let same = (&before.meta, before.address_type, &before.ports)
+            == (&after.meta, after.address_type, &after.ports)
+            && before.has_same_endpoints_elsewhere(after);
+        if !same || services.into_iter().any(|service| asks_for_hints(service)) {
+            return false;
+        }
+        self.rezoned.extend(owner);
+        true
     }
 
     fn take_service(&mut self, services: [Option<&Arc<Service>>; 2], key: &Key) {
@@ -255,6 +296,7 @@ impl Near<'_, '_> {
             service.ports.iter().filter_map(|port| port.node_port).chain(service.health_check_node_port);
         let same_port = || !ports.is_empty() && numbers.into_iter().any(|port| ports.contains(&port));
         renewed.contains(namespace)
+            || (self.changes.zones && asks_for_hints(service))
             || (self.changes.scheduling && service.external_policy == TrafficPolicy::Local)
             || (with_services.contains(namespace) && self.shares_names(service))
             || same_port()

@@ -166,6 +166,14 @@ impl EndpointSlice {
         let name = self.meta.labels.get(SERVICE_NAME_LABEL)?;
         Some(Key { namespace: self.meta.key.namespace.clone(), name: name.clone() })
     }
+
+    /// Whether the endpoints are the same ones, in the same order, but perhaps in other zones.
+    pub fn has_same_endpoints_elsewhere(&self, other: &EndpointSlice) -> bool {
+        let same = |(one, other): (&Endpoint, &Endpoint)| {
+            one == other || Endpoint { zone: other.zone.clone(), ..one.clone() } == *other
+        };
+        self.endpoints.len() == other.endpoints.len() && self.endpoints.iter().zip(&other.endpoints).all(same)
+    }
 }
 
 impl Keyed for EndpointSlice {

@@ -132,7 +132,7 @@ impl PortView {
 }
 
 /// Which endpoints a node uses; indexes into the list given to [`categorize`], in its order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Categories {
     /// Used by traffic under policy Cluster.
     pub cluster: Vec<usize>,
@@ -159,7 +159,7 @@ impl Categories {
 }
 
 /// By which hints `cluster` was narrowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hinted {
     Node,
     Zone,

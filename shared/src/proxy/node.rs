@@ -69,9 +69,14 @@ impl NodeContext {
 
     /// Whether everything of the node that rules depend on is the same.
     pub fn makes_same_rules(&self, other: &NodeContext) -> bool {
+        self.differs_in_zone_only(other) && self.node.zone() == other.node.zone()
+    }
+
+    /// Whether everything of the node that rules depend on is the same, but perhaps its zone: only hints for zones ask for it.
+    pub fn differs_in_zone_only(&self, other: &NodeContext) -> bool {
         let what = |context: &NodeContext| {
             let NodeContext { node, settings, .. } = context;
-            (node.meta.key.clone(), node.zone().cloned(), node.addresses.clone(), settings.clone())
+            (node.meta.key.clone(), node.addresses.clone(), settings.clone())
         };
         what(self) == what(other)
             && (self.family, self.mode) == (other.family, other.mode)

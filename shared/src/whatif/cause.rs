@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::difference::{FlowChange, Share, SourceClass, TargetKind};
-use crate::model::{ClusterState, IpFamily, IpMode, Key, Node, Protocol, ProxyMode, Service, Text};
+use crate::model::{ClusterState, IpFamily, IpMode, Key, Keyed, Node, Protocol, ProxyMode, Service, Text};
 use crate::proxy::node::{NodeContext, NodePorts};
 use crate::trace::{Origin, Verdict};
 
@@ -37,8 +37,9 @@ impl<'a> Facts<'a> {
             let node: &Arc<Node> = state.node(name)?;
             Some(NodeContext::new(state, node, family, state.proxy_settings(name).mode))
         };
-        let earlier = class.moved_from.as_ref().unwrap_or(&class.node);
-        let contexts = [context(states[0], earlier)?, context(states[1], &class.node)?];
+        let node = class.node()?;
+        let earlier = class.moved_from.as_ref().unwrap_or(node);
+        let contexts = [context(states[0], earlier)?, context(states[1], node)?];
         let service = |state: &'a ClusterState| state.services().get(flow.target.service.as_ref()?);
         let own = contexts[1].node.primary_ip(family);
         Some(Facts {
@@ -56,7 +57,8 @@ impl<'a> Facts<'a> {
         if let Some(earlier) = &self.class.moved_from {
             let class = self.class;
             causes.extend(class.pods.first().map(|pod| {
-                format!("Pod {pod} is on node {} instead of {earlier}, with that node's rules", class.node)
+                let node = class.nodes.join(", ");
+                format!("Pod {pod} is on node {node} instead of {earlier}, with that node's rules")
             }));
         }
         causes.extend(self.objects());
@@ -136,7 +138,8 @@ impl<'a> Facts<'a> {
         let [a, b] = &self.contexts;
         let stays = self.class.moved_from.is_none();
         (stays && a.node.zone() != b.node.zone()).then(|| {
-            format!("node {} is in another zone, for which hints mean other endpoints", self.class.node)
+            let node = a.node.name();
+            format!("node {node} is in another zone, for which hints mean other endpoints")
         })
     }
 

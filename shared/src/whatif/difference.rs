@@ -133,13 +133,13 @@ pub struct Sources {
 /// Sources that rules cannot tell apart for the destination at hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceClass {
-    /// Whose rules decide.
-    pub node: Text,
+    /// Whose rules decide: a source of one of these nodes. Never empty; ordered.
+    pub nodes: Vec<Text>,
     pub origin: Origin,
-    /// The pods of the class, if it is of certain pods; empty: all others of the node.
+    /// The pods of the class, if it is of certain pods; empty: all others of the nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "key_texts")]
     pub pods: Vec<Key>,
-    /// Pods of the node that are not in the class, although `pods` is empty.
+    /// Pods of the nodes that are not in the class, although `pods` is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "key_texts")]
     pub except_pods: Vec<Key>,
     /// The addresses of the class as networks, if rules tell addresses apart; empty: all others.
@@ -149,7 +149,7 @@ pub struct SourceClass {
     /// it is one of `nets`, or if none has it and `nets` is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<IpNet>,
-    /// The node on which the pods of the class were before: `node` is the one on which they are now. Pods that move are in no
+    /// The node on which the pods of the class were before: that of `nodes` is the one on which they are now. Pods that move are in no
     /// other class: neither among "all others" of a node nor in a network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<Text>,
@@ -157,11 +157,27 @@ pub struct SourceClass {
     /// the node, whatever [`Share::masquerade`] says.
     #[serde(default, skip_serializing_if = "is_false")]
     pub hairpin: bool,
-    /// One address of the class: a trace from here shows the change.
+    /// One address of the class, on the first node: a trace from here shows the change.
     pub example: IpAddr,
 }
 
 impl SourceClass {
+    /// The first of the nodes.
+    pub fn node(&self) -> Option<&Text> {
+        self.nodes.first()
+    }
+
+    /// Whether the classes are the same but for their nodes and example, and name nothing that is one node's own.
+    pub(super) fn joins(&self, other: &SourceClass) -> bool {
+        let what = |class: &SourceClass| (class.origin, class.hairpin, class.moved_from.is_none());
+        let names = |class: &SourceClass| !(class.pods.is_empty() && class.except_pods.is_empty());
+        what(self) == what(other)
+            && (&self.nets, &self.except) == (&other.nets, &other.except)
+            && self.moved_from.is_none()
+            && !names(self)
+            && !names(other)
+    }
+
     /// Whether an address is one of the class, as far as its networks say. Of pods, the names decide first.
     pub fn has_address(&self, ip: IpAddr) -> bool {
         let longest =
@@ -172,7 +188,7 @@ impl SourceClass {
         }
     }
 
-    /// Whether a pod of the class's node, which was there before, too, is one of the class.
+    /// Whether a pod of one of the class's nodes, which was there before, too, is one of the class.
     pub fn has_pod(&self, pod: &Key, ip: IpAddr) -> bool {
         match self.pods.is_empty() {
             true => !self.except_pods.contains(pod) && self.has_address(ip),

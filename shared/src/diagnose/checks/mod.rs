@@ -72,6 +72,7 @@ mod svc068_app_protocol;
 mod words;
 
 pub(super) use svc044_external_name_inside::leads_to;
+pub(super) use svc049_hints_ignored::asks_for_hints;
 
 use super::facts::{Facts, Subject};
 use super::finding::{Code, Problem, Severity};

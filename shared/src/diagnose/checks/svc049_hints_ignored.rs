@@ -58,6 +58,11 @@ fn find(s: &Subject<'_>) -> Vec<Problem> {
     vec![problem]
 }
 
+/// Whether a Service wants its endpoints to have hints.
+pub fn asks_for_hints(service: &Service) -> bool {
+    topology_annotation(service).is_some() || service.traffic_distribution.is_some()
+}
+
 /// What asks for hints.
 fn wish(s: &Subject<'_>) -> Option<(String, String)> {
     let annotation = topology_annotation(s.service).filter(|(_, value)| value.eq_ignore_ascii_case("auto"));

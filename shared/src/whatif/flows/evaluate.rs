@@ -1,10 +1,14 @@
-//! One destination on one node: every class of sources, before and after.
+//! One destination on one node, with its rules or those of a node like it: every class of sources, before and after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
 
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 
+use super::asked::Ready;
 use super::change::{Chances, Change, Destination, chances};
 use super::places::{Place, PodHere, Pods};
 use super::sources::Partition;
@@ -25,18 +29,18 @@ pub(super) struct Pair {
 }
 
 /// Sources of one cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Member {
     /// Pods of the node in a cell.
     Pods(usize),
     /// A pod whose address is another than before, by its number.
     Drifter(usize),
-    /// The node, from this address.
-    Own(IpAddr),
+    /// The node, from the address with this number; or from loopback.
+    Own(usize),
     Outside(usize),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Source {
     member: Member,
     before: IpAddr,
@@ -44,16 +48,98 @@ struct Source {
     hairpin: bool,
 }
 
+/// Who there is on a node. Nodes where this is the same have the same classes, but for what they name.
+#[derive(Debug)]
+pub(super) struct Who {
+    sources: Vec<Source>,
+    /// The cells of pods in which another pod could be.
+    open: Vec<usize>,
+    /// The cell that stands for the most pods.
+    main: Option<usize>,
+}
+
+impl PartialEq for Who {
+    fn eq(&self, other: &Who) -> bool {
+        let members = |who: &'_ Who| who.sources.iter().map(|source| source.member).collect::<Vec<_>>();
+        (self.main, &self.open) == (other.main, &other.open) && members(self) == members(other)
+    }
+}
+
+impl Eq for Who {}
+
+impl Hash for Who {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sources.iter().for_each(|source| source.member.hash(state));
+        self.open.hash(state);
+    }
+}
+
 /// What is different, and for whom.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Changed {
-    pub change: Change,
+    pub change: Rc<Change>,
+    /// Their nodes are left to whoever knows of others.
     pub classes: Vec<SourceClass>,
     /// One of the sources: where it is, and its addresses before and after.
     pub example: (Origin, [IpAddr; 2]),
 }
 
 pub(super) type Changes = Vec<Changed>;
+
+impl Changed {
+    /// Whether it is the same for the same sources, whatever the example.
+    pub fn is_same(&self, other: &Changed) -> bool {
+        let what = |class: &SourceClass| SourceClass { example: self.example.1[0], ..class.clone() };
+        self.change == other.change && self.classes.iter().map(what).eq(other.classes.iter().map(what))
+    }
+
+    /// Whether nothing that is a node's own is named.
+    pub fn is_of_any_node(&self) -> bool {
+        self.classes.iter().all(|class| {
+            let names_own = class.origin == Origin::Node && !class.nets.is_empty();
+            class.pods.is_empty() && class.except_pods.is_empty() && !names_own
+        })
+    }
+}
+
+/// What rules have answered so far.
+#[derive(Default)]
+pub(super) struct Answers {
+    /// By destination, the number of its address, health and source: a number in `changes`, or `None` if nothing differs.
+    known: FxHashMap<(usize, usize, [Option<u32>; 2], Member), Option<usize>>,
+    changes: Vec<Rc<Change>>,
+    numbers: FxHashMap<Rc<Change>, usize>,
+    /// By change and source: the change without what an endpoint sends to itself.
+    plain: FxHashMap<(usize, IpAddr), Option<usize>>,
+    /// Cells of one address that some pod has.
+    taken: FxHashMap<usize, bool>,
+    trace: Trace,
+}
+
+impl Answers {
+    fn number(&mut self, change: Change) -> Option<usize> {
+        if !change.is_change() {
+            return None;
+        }
+        if let Some(number) = self.numbers.get(&change) {
+            return Some(*number);
+        }
+        let (number, change) = (self.changes.len(), Rc::new(change));
+        self.changes.push(change.clone());
+        self.numbers.insert(change, number);
+        Some(number)
+    }
+
+    fn plain(&mut self, change: usize, source: IpAddr) -> Option<usize> {
+        if let Some(known) = self.plain.get(&(change, source)) {
+            return *known;
+        }
+        let plain = self.changes[change].without_hairpin(source);
+        let number = plain.and_then(|plain| self.number(plain));
+        self.plain.insert((change, source), number);
+        number
+    }
+}
 
 /// What can happen to a packet.
 pub(super) fn ask(predictor: &Predictor, packet: Packet, trace: &mut Trace) -> Chances {
@@ -68,6 +154,11 @@ impl Pair {
         Pair { before, after, partition }
     }
 
+    /// The cell of an address.
+    pub fn cell_of(&self, ip: IpAddr) -> usize {
+        self.partition.cell_of(ip)
+    }
+
     /// The cells of a source's addresses: rules can't tell it from others in the same.
     pub fn cells(&self, addresses: [IpAddr; 2]) -> [usize; 2] {
         addresses.map(|ip| self.partition.cell_of(ip))
@@ -78,12 +169,20 @@ impl Pair {
     }
 }
 
-/// What a look at one destination needs.
+/// What a look at one destination on one node needs.
 pub(super) struct Look<'a, 'b> {
-    pub pair: &'b Pair,
+    pub ready: &'b Ready,
+    /// The rules may be those of another node.
+    pub is_shared: bool,
     pub place: &'b Place<'a>,
     pub to: &'b Destination,
+    /// Its number.
+    pub destination: usize,
+    /// The number of its address among the node's own.
+    pub position: usize,
     pub ip: IpAddr,
+    /// What that is to the node whose rules they are.
+    pub asked: IpAddr,
     /// What kube-proxy answers there, before and after ([`super::health`]).
     pub health: [Option<u32>; 2],
     pub pods: &'b Pods<'a>,
@@ -92,32 +191,54 @@ pub(super) struct Look<'a, 'b> {
 }
 
 impl<'a> Look<'a, '_> {
-    pub fn changes(&self) -> Changes {
-        let sources = self.sources();
-        let mut found: BTreeMap<Change, Vec<Source>> = BTreeMap::new();
-        let mut trace = Trace::default();
-        for source in &sources {
-            let change = self.change(source, &mut trace);
-            if change.is_change() {
+    pub fn changes(&self, who: &Who) -> Changes {
+        let mut found: BTreeMap<usize, Vec<Source>> = BTreeMap::new();
+        for source in &who.sources {
+            if let Some(change) = self.answer(source) {
                 found.entry(change).or_default().push(*source);
             }
         }
+        if found.is_empty() {
+            return Changes::new();
+        }
         self.join_hairpins(&mut found);
-        found
-            .into_iter()
-            .filter_map(|(change, members)| {
-                let classes = self.classes(&members, &sources);
-                let one = members.iter().find(|source| !source.hairpin)?;
-                let example = (one.member.origin(), [one.before, one.after]);
-                Some(Changed { change, classes, example })
-            })
-            .collect()
+        let changed = |(change, members): (usize, Vec<Source>)| {
+            let classes = self.classes(&members, who);
+            let one = members.iter().find(|source| !source.hairpin)?;
+            let example = (one.member.origin(), self.as_asked(one));
+            let change = self.ready.answers.borrow().changes[change].clone();
+            Some(Changed { change, classes, example })
+        };
+        found.into_iter().filter_map(changed).collect()
+    }
+
+    /// The number of what differs for a source, if anything does.
+    fn answer(&self, source: &Source) -> Option<usize> {
+        let key = (self.destination, self.position, self.health, source.member);
+        let mut answers = self.ready.answers.borrow_mut();
+        if let Some(known) = answers.known.get(&key) {
+            return *known;
+        }
+        let change = self.change(source, &mut answers.trace);
+        let number = answers.number(change);
+        answers.known.insert(key, number);
+        number
+    }
+
+    /// Addresses of a source, before and after, as the node would have them whose rules are asked.
+    fn as_asked(&self, source: &Source) -> [IpAddr; 2] {
+        match source.member {
+            Member::Own(nth) if !source.after.is_loopback() => {
+                [self.ready.own.get(nth).copied().unwrap_or(source.after); 2]
+            }
+            _ => [source.before, source.after],
+        }
     }
 
     fn change(&self, source: &Source, trace: &mut Trace) -> Change {
         let origin = source.member.origin();
         let mut answer = |predictor: &Predictor, from: IpAddr, health: Option<u32>| {
-            let mut chances = ask(predictor, self.to.packet(self.ip, origin, from), trace);
+            let mut chances = ask(predictor, self.to.packet(self.asked, origin, from), trace);
             for chance in chances
                 .iter_mut()
                 .filter(|chance| matches!(chance.verdict, Verdict::Accept | Verdict::NoMatch))
@@ -127,10 +248,28 @@ impl<'a> Look<'a, '_> {
             chances
         };
         let [old, new] = self.health;
+        let [before, after] = self.as_asked(source);
         Change {
-            before: answer(&self.pair.before, source.before, old),
-            after: answer(&self.pair.after, source.after, new),
+            before: answer(&self.ready.pair.before, before, old),
+            after: answer(&self.ready.pair.after, after, new),
         }
+    }
+
+    fn partition(&self) -> &Partition {
+        &self.ready.pair.partition
+    }
+
+    /// `None`: rules of another node can't be asked for them.
+    pub fn who(&self) -> Option<Who> {
+        let sources = self.sources();
+        let is_of_node = |ip: IpAddr| self.worlds.iter().any(|world| world.is_node_address(ip));
+        let is_foreign = |source: &Source| !matches!(source.member, Member::Own(_));
+        if self.is_shared && sources.iter().any(|source| is_foreign(source) && is_of_node(source.after)) {
+            return None;
+        }
+        let cells: Vec<usize> = sources.iter().filter_map(|source| source.member.pods()).collect();
+        let open = cells.iter().copied().filter(|cell| self.other_pod(*cell).is_some()).collect();
+        Some(Who { main: self.main_cell(&cells), open, sources })
     }
 
     fn sources(&self) -> Vec<Source> {
@@ -139,11 +278,11 @@ impl<'a> Look<'a, '_> {
             sources.push(Source { member, before, after, hairpin: false });
         };
         let own = self.own();
-        own.iter().for_each(|ip| add(Member::Own(*ip), *ip, *ip));
+        own.iter().enumerate().for_each(|(nth, ip)| add(Member::Own(nth), *ip, *ip));
         if self.to.kind == TargetKind::LocalhostNodePort {
             return sources;
         }
-        for cell in 0..self.pair.partition.len() {
+        for cell in 0..self.partition().len() {
             if let Some(ip) = self.pod_of(cell) {
                 add(Member::Pods(cell), ip, ip);
             }
@@ -176,19 +315,30 @@ impl<'a> Look<'a, '_> {
 
     /// A free address of the node's pod network in the cell.
     fn other_pod(&self, cell: usize) -> Option<IpAddr> {
+        if self.partition().is_host(cell) {
+            let ip = self.partition().net(cell).addr();
+            let here =
+                self.place.pod_nets.iter().any(|net| net.contains(&ip)) && !self.place.own.contains(&ip);
+            return (here && !self.is_taken(cell, ip)).then_some(ip);
+        }
         let taken = |ip: IpAddr, most: IpAddr| {
             self.pods.taken_until(ip, most).or_else(|| self.place.own.contains(&ip).then_some(ip))
         };
         let nets = self.place.pod_nets.iter();
-        nets.copied().find_map(|net| self.pair.partition.example(cell, net, &taken))
+        nets.copied().find_map(|net| self.partition().example(cell, net, &taken))
+    }
+
+    fn is_taken(&self, cell: usize, ip: IpAddr) -> bool {
+        let taken = || self.pods.taken_until(ip, ip).is_some();
+        *self.ready.answers.borrow_mut().taken.entry(cell).or_insert_with(taken)
     }
 
     /// The pods of the node that have their address in the cell.
     fn pods_in(&self, cell: usize) -> impl Iterator<Item = PodHere<'a>> {
-        let net = self.pair.partition.net(cell);
+        let net = self.partition().net(cell);
         let pods = self.place.pods.starting_at(net.network());
         let here = pods.take_while(move |pod| net.contains(&pod.after));
-        here.filter(move |pod| pod.before == pod.after && self.pair.partition.cell_of(pod.after) == cell)
+        here.filter(move |pod| pod.before == pod.after && self.partition().cell_of(pod.after) == cell)
     }
 
     fn is_vip(&self, ip: IpAddr) -> bool {
@@ -196,18 +346,23 @@ impl<'a> Look<'a, '_> {
     }
 
     fn outsider(&self, cell: usize) -> Option<IpAddr> {
-        let ipvs = self.pair.is_ipvs();
+        let ipvs = self.ready.pair.is_ipvs();
+        if self.partition().is_host(cell) {
+            let ip = self.partition().net(cell).addr();
+            return (self.place.inside(ip).is_none() && !(ipvs && self.is_vip(ip))).then_some(ip);
+        }
         let taken = |ip: IpAddr, _: IpAddr| {
             let inside = self.place.inside(ip);
             // In ipvs mode it is an address of the node, and the kernel drops what comes from such an address.
             inside.map(|net| net.broadcast()).or_else(|| (ipvs && self.is_vip(ip)).then_some(ip))
         };
-        self.pair.partition.example(cell, self.pair.partition.net(0), &taken)
+        self.partition().example(cell, self.partition().net(0), &taken)
     }
 
     /// An endpoint that is sent to itself is masqueraded. If it is answered like others in all else, it joins them.
-    fn join_hairpins(&self, found: &mut BTreeMap<Change, Vec<Source>>) {
-        let mut moved: Vec<(Change, Change, Source)> = Vec::new();
+    fn join_hairpins(&self, found: &mut BTreeMap<usize, Vec<Source>>) {
+        let mut answers = self.ready.answers.borrow_mut();
+        let mut moved: Vec<(usize, usize, Source)> = Vec::new();
         for (change, members) in &*found {
             // Where others are masqueraded too, it is no hairpin.
             let is_alone = |source: &&Source| {
@@ -218,16 +373,16 @@ impl<'a> Look<'a, '_> {
                         .all(|other| other.member.origin() != origin || self.is_one_address(other))
             };
             for source in members.iter().filter(is_alone) {
-                let plain = change.without_hairpin(source.after).filter(Change::is_change);
+                let plain = answers.plain(*change, self.as_asked(source)[1]);
                 if let Some(plain) = plain.filter(|plain| found.contains_key(plain)) {
-                    moved.push((change.clone(), plain, *source));
+                    moved.push((*change, plain, *source));
                 }
             }
         }
         let leaving: Vec<Member> = moved.iter().map(|(.., source)| source.member).collect();
         for (from, to, source) in moved {
             // Not where an endpoint is that is not masqueraded.
-            let chances = to.before.iter().chain(&to.after);
+            let chances = answers.changes[to].before.iter().chain(&answers.changes[to].after);
             let ends: BTreeSet<IpAddr> = chances.filter_map(|chance| Some(chance.endpoint?.ip())).collect();
             let plain = |other: &Source| !other.hairpin && ends.iter().any(|ip| self.is_one_of(other, *ip));
             let Some(home) = found.get(&to).filter(|home| !home.iter().any(plain)) else { continue };
@@ -244,7 +399,7 @@ impl<'a> Look<'a, '_> {
     fn is_one_address(&self, source: &Source) -> bool {
         match source.member {
             Member::Own(_) | Member::Drifter(_) => true,
-            Member::Pods(cell) | Member::Outside(cell) => self.pair.partition.is_host(cell),
+            Member::Pods(cell) | Member::Outside(cell) => self.partition().is_host(cell),
         }
     }
 
@@ -252,30 +407,28 @@ impl<'a> Look<'a, '_> {
     fn is_one_of(&self, source: &Source, ip: IpAddr) -> bool {
         let here = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&ip));
         match source.member {
-            Member::Own(own) => own == ip,
+            Member::Own(_) => source.after == ip,
             Member::Drifter(_) => source.before == ip || source.after == ip,
-            Member::Outside(cell) => {
-                self.pair.partition.cell_of(ip) == cell && self.place.inside(ip).is_none()
-            }
+            Member::Outside(cell) => self.partition().cell_of(ip) == cell && self.place.inside(ip).is_none(),
             Member::Pods(cell) => {
                 let pod = || self.pods_in(cell).any(|pod| pod.after == ip);
-                self.pair.partition.cell_of(ip) == cell && (here(&self.place.pod_nets) || pod())
+                self.partition().cell_of(ip) == cell && (here(&self.place.pod_nets) || pod())
             }
         }
     }
 
-    fn classes(&self, members: &[Source], all: &[Source]) -> Vec<SourceClass> {
+    fn classes(&self, members: &[Source], who: &Who) -> Vec<SourceClass> {
         let mut classes = Vec::new();
-        self.pod_classes(members, all, &mut classes);
-        classes.extend(self.own_class(members, all));
-        classes.extend(self.outside_class(members, all));
+        self.pod_classes(members, who, &mut classes);
+        classes.extend(self.own_class(members, &who.sources));
+        classes.extend(self.outside_class(members, &who.sources));
         classes
     }
 
     fn class(&self, origin: Origin, members: &[&Source]) -> Option<SourceClass> {
         let example = members.iter().find(|source| !source.hairpin).or(members.first())?;
         Some(SourceClass {
-            node: self.place.name.clone(),
+            nodes: Vec::new(),
             origin,
             pods: Vec::new(),
             except_pods: Vec::new(),
@@ -290,7 +443,7 @@ impl<'a> Look<'a, '_> {
     fn own_class(&self, members: &[Source], all: &[Source]) -> Option<SourceClass> {
         let of = |sources: &[Source]| -> Vec<IpAddr> {
             let own = sources.iter().filter_map(|source| match source.member {
-                Member::Own(ip) => Some(ip),
+                Member::Own(_) => Some(source.after),
                 _ => None,
             });
             own.collect()
@@ -317,17 +470,14 @@ impl<'a> Look<'a, '_> {
         let ours: Vec<&Source> =
             members.iter().filter(|source| source.member.origin() == Origin::Outside).collect();
         let mut class = self.class(Origin::Outside, &ours)?;
-        (class.nets, class.except) = self.pair.partition.describe(&of(members), &of(all));
+        (class.nets, class.except) = self.partition().describe(&of(members), &of(all));
         Some(class)
     }
 
-    fn pod_classes(&self, members: &[Source], all: &[Source], classes: &mut Vec<SourceClass>) {
+    fn pod_classes(&self, members: &[Source], who: &Who, classes: &mut Vec<SourceClass>) {
+        let all = &who.sources[..];
         let cells = |sources: &[Source]| -> Vec<usize> {
-            let cells = sources.iter().filter_map(|source| match source.member {
-                Member::Pods(cell) => Some(cell),
-                _ => None,
-            });
-            cells.collect()
+            sources.iter().filter_map(|source| source.member.pods()).collect()
         };
         let drifters = |sources: &[Source]| -> Vec<Key> {
             let numbers = sources.iter().filter_map(|source| match source.member {
@@ -342,8 +492,7 @@ impl<'a> Look<'a, '_> {
         let (some, every) = (cells(members), cells(all));
         let (strays, mut away) = (drifters(members), drifters(all));
         away.retain(|key| !strays.contains(key));
-        let main = self.main_cell(&every);
-        let is_other = |cell: &usize| Some(*cell) == main || self.other_pod(*cell).is_some();
+        let is_other = |cell: &usize| Some(*cell) == who.main || who.open.contains(cell);
         let here: Vec<usize> = some.iter().copied().filter(is_other).collect();
         let known =
             |cells: &[usize]| cells.iter().flat_map(|cell| self.pods_in(*cell)).collect::<Vec<PodHere<'a>>>();
@@ -351,7 +500,7 @@ impl<'a> Look<'a, '_> {
         if let Some(first) = here.first() {
             let others: Vec<usize> = every.iter().copied().filter(is_other).collect();
             let mut most = SourceClass { except_pods: away, ..class.clone() };
-            (most.nets, most.except) = self.pair.partition.describe(&here, &others);
+            (most.nets, most.except) = self.partition().describe(&here, &others);
             if here.len() < others.len() {
                 most.example = self.pod_of(*first).unwrap_or(most.example);
             }
@@ -383,7 +532,7 @@ impl<'a> Look<'a, '_> {
 
     /// The cell that stands for the most pods: the unnamed ones are more than any that are named.
     fn main_cell(&self, cells: &[usize]) -> Option<usize> {
-        let is_host = |cell: &&usize| self.pair.partition.is_host(**cell);
+        let is_host = |cell: &&usize| self.partition().is_host(**cell);
         let (hosts, nets): (Vec<&usize>, Vec<&usize>) = cells.iter().partition(is_host);
         let weight =
             |cell: &usize| (self.pods_in(*cell).take(MOST_COUNTED).count(), std::cmp::Reverse(*cell));
@@ -396,6 +545,14 @@ impl<'a> Look<'a, '_> {
 }
 
 impl Member {
+    /// The cell, if these are pods of one.
+    fn pods(self) -> Option<usize> {
+        match self {
+            Member::Pods(cell) => Some(cell),
+            _ => None,
+        }
+    }
+
     fn origin(self) -> Origin {
         match self {
             Member::Pods(_) | Member::Drifter(_) => Origin::Pod,

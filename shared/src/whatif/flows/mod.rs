@@ -10,6 +10,7 @@
 //! a loopback address and speak to any other; and what the kernel itself drops, such as packets from outside with an address of
 //! the node.
 
+mod asked;
 mod change;
 mod connections;
 mod evaluate;
@@ -24,17 +25,18 @@ mod world;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use asked::Asked;
 use change::{Change, Claim, Destination};
-use evaluate::{Changed, Changes, Look, Pair};
+use evaluate::{Changed, Pair};
 use health::Counts;
-use places::{Place, Pods, places};
+use places::{Differs, Place, Pods, places};
 use rustc_hash::FxHashMap;
 use world::{Closure, World};
 
-use super::difference::{FlowChange, Share, Sources, Target, TargetKind};
-use crate::model::{ClusterState, IpFamily, Key, ObjectRef, Protocol, ProxyMode, Service};
+use super::difference::{FlowChange, Share, SourceClass, Sources, Target, TargetKind};
+use crate::model::{ClusterState, IpFamily, Key, ObjectRef, Protocol, Service};
 use crate::predict::{OutcomeView, Predictor};
 use crate::proxy::ports::cluster_ip;
 
@@ -45,6 +47,8 @@ pub(super) struct Survey<'a> {
     places: Vec<Place<'a>>,
     /// Services that the change can concern, wherever nodes are the same.
     touched: BTreeSet<Key>,
+    /// The same, on nodes that are in another zone: these, and those that hints for zones can concern.
+    zoned: BTreeSet<Key>,
 }
 
 impl<'a> Survey<'a> {
@@ -60,17 +64,32 @@ impl<'a> Survey<'a> {
         let places = places(&worlds[0], &worlds[1], &pods);
         let userspace = places.iter().any(Place::is_userspace);
         let touched = touched::spread(&mut worlds, touched, userspace);
-        Survey { worlds, pods, places, touched }
+        let mut zoned = touched.clone();
+        if places.iter().any(|place| place.differs == Differs::Zone) {
+            zoned.extend(touched::hinted(&worlds));
+            zoned = touched::spread(&mut worlds, zoned, userspace);
+        }
+        Survey { worlds, pods, places, touched, zoned }
+    }
+
+    /// Whether a Service has to be looked at on a node.
+    fn concerns(&self, place: &Place<'_>, service: &Key) -> bool {
+        match place.differs {
+            Differs::Nothing => self.touched.contains(service),
+            Differs::Zone => self.zoned.contains(service),
+            Differs::Anything => true,
+        }
     }
 
     /// The flows that differ.
     pub fn flows(&mut self) -> Vec<FlowChange> {
         let routes = movers::routes(&self.worlds, &self.pods);
         let mut of_routes = movers::local_services(&self.worlds, &routes);
-        let mut known = of_routes.is_subset(&self.touched);
+        let mut known = of_routes.is_subset(&self.zoned);
         of_routes.extend(self.touched.iter().cloned());
         let mut services = of_routes.clone();
-        if self.places.iter().any(|place| place.differs) {
+        services.extend(self.zoned.iter().cloned());
+        if self.places.iter().any(|place| place.differs == Differs::Anything) {
             let all = self.worlds.iter().flat_map(|world| world.state.services().keys());
             services = all.cloned().collect();
             known = false;
@@ -89,22 +108,18 @@ impl<'a> Survey<'a> {
         for (service, destinations) in compare.destinations(&services) {
             compare.closures = RefCell::default();
             compare.counts = RefCell::default();
-            for place in &self.places {
-                if place.differs || self.touched.contains(&service) {
-                    compare.service(place, &destinations, &mut groups);
+            let mut asked = Asked::new(&compare, &destinations);
+            for (number, place) in self.places.iter().enumerate() {
+                if self.concerns(place, &service) {
+                    asked.on(number, place);
                 }
             }
+            asked.tell(&mut groups);
             if of_routes.contains(&service) {
                 routes.iter().for_each(|route| compare.of_route(route, &destinations, &mut groups));
             }
         }
         groups.into_flows(&words::Names::of(&self.places, self.worlds[1].state))
-    }
-}
-
-impl Place<'_> {
-    fn is_userspace(&self) -> bool {
-        [&self.before, &self.after].iter().any(|context| context.mode == ProxyMode::Userspace)
     }
 }
 
@@ -115,13 +130,6 @@ struct Compare<'a, 'b> {
     closures: RefCell<FxHashMap<(Destination, IpAddr, bool), [Closure<'a>; 2]>>,
     /// Of its health-check node ports.
     counts: RefCell<FxHashMap<Destination, [Counts; 2]>>,
-}
-
-/// What has been made ready on one node: the same Services' rules serve several destinations.
-struct Ready<'a> {
-    closures: [Closure<'a>; 2],
-    /// `None`: nothing can differ.
-    pair: Option<Pair>,
 }
 
 impl<'a> Compare<'a, '_> {
@@ -143,61 +151,6 @@ impl<'a> Compare<'a, '_> {
         by_service
     }
 
-    fn service(&self, place: &Place<'a>, destinations: &[(Destination, Claim)], groups: &mut Groups) {
-        let mut ready: Vec<Ready<'a>> = Vec::new();
-        for (to, claim) in destinations.iter().filter(|(to, _)| to.family == place.family) {
-            let mut by_address: Vec<(IpAddr, usize, Changes)> = Vec::new();
-            for ip in place.addresses_of(to) {
-                let health = self.health(place, to, ip);
-                let nth = self.ready(place, (to, ip), health, &mut ready);
-                let changes = self.changes(place, to, ip, &ready[nth]);
-                by_address.push((ip, nth, changes));
-            }
-            // Node ports answer alike on all of the node's addresses, or each is named.
-            let alike = by_address.iter().all(|(_, _, changes)| *changes == by_address[0].2);
-            if alike {
-                by_address.truncate(1);
-            }
-            for (ip, nth, changes) in by_address {
-                let target = to.target(to.ip.or((!alike).then_some(ip)), claim);
-                let Some(pair) = &ready[nth].pair else { continue };
-                for changed in changes {
-                    groups.add(&target, changed, (pair, to, ip), self.worlds);
-                }
-            }
-        }
-    }
-
-    /// The rules for a destination at an address, unless they are at hand.
-    fn ready(
-        &self,
-        place: &Place<'a>,
-        (to, ip): (&Destination, IpAddr),
-        health: [Option<u32>; 2],
-        ready: &mut Vec<Ready<'a>>,
-    ) -> usize {
-        let userspace = place.is_userspace();
-        let closures = self.closures(to, ip, userspace);
-        let [before, after] = &closures;
-        let healthy = health[0] == health[1];
-        let known = ready.iter().position(|ready: &Ready<'_>| {
-            ready.closures[0].is_same(before)
-                && ready.closures[1].is_same(after)
-                && (healthy || ready.pair.is_some())
-        });
-        if let Some(nth) = known {
-            return nth;
-        }
-        let same = !place.differs && !userspace && before.ports == after.ports && healthy;
-        let pair = (!same).then(|| {
-            let old = self.worlds[0].predictor(before, &place.before);
-            let new = self.worlds[1].predictor(after, &place.after);
-            Pair::new(old, new, place.family)
-        });
-        ready.push(Ready { closures, pair });
-        ready.len() - 1
-    }
-
     /// What kube-proxy answers there, if it does, before and after.
     fn health(&self, place: &Place<'_>, to: &Destination, ip: IpAddr) -> [Option<u32>; 2] {
         if to.kind != TargetKind::HealthCheck {
@@ -216,33 +169,6 @@ impl<'a> Compare<'a, '_> {
         closures
             .or_insert_with(|| [0, 1].map(|nth: usize| self.worlds[nth].closure(to, ip, userspace)))
             .clone()
-    }
-
-    fn look<'c>(
-        &'c self,
-        place: &'c Place<'a>,
-        to: &'c Destination,
-        ip: IpAddr,
-        pair: &'c Pair,
-    ) -> Look<'a, 'c> {
-        let health = self.health(place, to, ip);
-        Look { pair, place, to, ip, health, pods: self.pods, worlds: self.worlds }
-    }
-
-    fn changes(&self, place: &Place<'a>, to: &Destination, ip: IpAddr, ready: &Ready<'a>) -> Changes {
-        ready.pair.as_ref().map(|pair| self.look(place, to, ip, pair).changes()).unwrap_or_default()
-    }
-}
-
-impl Place<'_> {
-    /// The addresses that a destination has on this node.
-    fn addresses_of(&self, to: &Destination) -> Vec<IpAddr> {
-        match (to.ip, to.kind, self.family) {
-            (Some(ip), ..) => vec![ip],
-            (None, TargetKind::LocalhostNodePort, IpFamily::IPv4) => vec![Ipv4Addr::LOCALHOST.into()],
-            (None, TargetKind::LocalhostNodePort, IpFamily::IPv6) => vec![Ipv6Addr::LOCALHOST.into()],
-            (None, ..) => self.own.clone(),
-        }
     }
 }
 
@@ -333,6 +259,7 @@ impl Groups {
         worlds: &[World<'_>; 2],
     ) {
         let Changed { change, classes, example: (origin, [old, new]) } = changed;
+        let change = std::rc::Rc::unwrap_or_clone(change);
         let group =
             self.found.entry(target.clone()).or_default().entry(change).or_insert_with_key(|change| {
                 let shares = |predictor: &Predictor, world: &World<'_>, source, chances| {
@@ -345,7 +272,12 @@ impl Groups {
                     after: shares(&pair.after, &worlds[1], new, &change.after),
                 }
             });
-        group.sources.classes.extend(classes);
+        for class in classes {
+            match group.sources.classes.iter_mut().find(|known| known.joins(&class)) {
+                Some(known) => known.nodes.extend(class.nodes),
+                None => group.sources.classes.push(class),
+            }
+        }
     }
 
     fn into_flows(self, names: &words::Names) -> Vec<FlowChange> {
@@ -353,6 +285,7 @@ impl Groups {
         for (target, changes) in self.found {
             for (change, group) in changes {
                 let mut sources = group.sources;
+                order(&mut sources.classes);
                 sources.words = names.of_classes(&sources.classes);
                 flows.push(FlowChange {
                     grade: words::grade(&change, &target),
@@ -371,6 +304,18 @@ impl Groups {
         });
         flows
     }
+}
+
+/// By their first nodes. An example is on the first node: where classes were joined, that is the first one's still.
+fn order(classes: &mut [SourceClass]) {
+    for class in classes.iter_mut() {
+        class.nodes.sort_unstable();
+        class.nodes.dedup();
+    }
+    classes.sort_by(|a, b| {
+        let rank = |class: &SourceClass| (class.nodes.first().cloned(), class.origin);
+        rank(a).cmp(&rank(b)).then_with(|| (&a.pods, &a.nets).cmp(&(&b.pods, &b.nets)))
+    });
 }
 
 /// With the words of the outcomes that they stand for.

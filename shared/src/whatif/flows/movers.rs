@@ -114,7 +114,7 @@ impl<'a> Compare<'a, '_> {
             for (change, pods) in route.changes(pair, to, ip) {
                 let Some(first) = pods.first() else { continue };
                 let changed = Changed {
-                    change,
+                    change: change.into(),
                     classes: vec![route.class(&pods, first.ips[1])],
                     example: (Origin::Pod, first.ips),
                 };
@@ -170,7 +170,7 @@ impl<'a> Route<'a> {
         let mut keys: Vec<Key> = pods.iter().map(|pod| pod.key.clone()).collect();
         keys.sort_unstable();
         SourceClass {
-            node: self.to.clone(),
+            nodes: vec![self.to.clone()],
             origin: Origin::Pod,
             pods: keys,
             except_pods: Vec::new(),

@@ -9,9 +9,11 @@ use ipnet::IpNet;
 use rustc_hash::FxHashSet;
 
 use super::world::World;
-use crate::model::{ClusterState, IpFamily, Key, Keyed, Node, Pod, PodsOfNode, Text};
+use crate::model::{
+    ClusterState, IpFamily, Key, Keyed, Node, Pod, PodsOfNode, ProxyMode, ProxySettings, Text,
+};
 use crate::proxy::find_node;
-use crate::proxy::node::{Detector, NodeContext};
+use crate::proxy::node::{Detector, NodeContext, NodePorts};
 
 /// A node, in one family, before and after.
 pub(super) struct Place<'a> {
@@ -28,8 +30,33 @@ pub(super) struct Place<'a> {
     inside: Vec<IpNet>,
     /// Addresses of the node's pods that are there in one cluster only, or have moved, and earlier ones of others.
     strays: FxHashSet<IpAddr>,
-    /// Something of the node itself is another than before, so that every destination has to be looked at.
-    pub differs: bool,
+    pub differs: Differs,
+    /// Places with the same number have rules that do the same, but for their own addresses and for which endpoints are on the
+    /// node or hinted for it. `None`: not known of any other.
+    pub shape: Option<usize>,
+}
+
+/// What rules of places with the same number have in common, before or after. Own addresses are told by their place in the list.
+#[derive(PartialEq)]
+struct Look<'a> {
+    mode: ProxyMode,
+    settings: &'a ProxySettings,
+    detector: &'a Option<Detector>,
+    /// `None`: all.
+    node_ports: Option<Vec<Option<usize>>>,
+    node_ip: Option<usize>,
+    localhost_node_ports: bool,
+}
+
+/// What of a node itself is another than before, and so which Services have to be looked at, whether they are others or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Differs {
+    /// None.
+    Nothing,
+    /// Those with hints for zones.
+    Zone,
+    /// Every one.
+    Anything,
 }
 
 /// A pod as a source.
@@ -75,7 +102,26 @@ pub(super) fn places<'a>(before: &World<'a>, after: &World<'a>, pods: &Pods<'a>)
             }
         }
     }
+    number_shapes(&mut places);
     places
+}
+
+fn number_shapes(places: &mut [Place<'_>]) {
+    let mut numbers: Vec<Option<usize>> = Vec::with_capacity(places.len());
+    let mut known: Vec<(IpFamily, usize, [Look<'_>; 2])> = Vec::new();
+    for place in &*places {
+        numbers.push(place.looks().map(|looks| {
+            let shape = (place.family, place.own.len(), looks);
+            known.iter().position(|other| *other == shape).unwrap_or_else(|| {
+                known.push(shape);
+                known.len() - 1
+            })
+        }));
+    }
+    drop(known);
+    for (place, number) in places.iter_mut().zip(numbers) {
+        place.shape = number;
+    }
 }
 
 impl<'a> Pods<'a> {
@@ -167,7 +213,7 @@ impl<'a> PodsHere<'a> {
         same.chain(self.paired[from..].iter().copied())
     }
 
-    fn has(&self, ip: IpAddr) -> bool {
+    pub fn has(&self, ip: IpAddr) -> bool {
         IpFamily::of(ip) == self.family && self.starting_at(ip).next().is_some_and(|pod| pod.after == ip)
     }
 
@@ -232,14 +278,47 @@ impl<'a> Place<'a> {
             _ => virtual_net,
         };
         let pod_nets = if real_nets.is_empty() { detected.into_iter().collect() } else { real_nets };
-        let same = before.makes_same_rules(&after)
-            && old.pod_cidrs == new.pod_cidrs
-            && here.drifters().next().is_none();
-        Place { name, family, before, after, own, pods: here, pod_nets, inside, strays, differs: !same }
+        let same_sources = old.pod_cidrs == new.pod_cidrs && here.drifters().next().is_none();
+        let differs = match () {
+            () if !(same_sources && before.differs_in_zone_only(&after)) => Differs::Anything,
+            () if before.node.zone() != after.node.zone() => Differs::Zone,
+            () => Differs::Nothing,
+        };
+        Place { name, family, before, after, own, pods: here, pod_nets, inside, strays, differs, shape: None }
     }
 }
 
 impl Place<'_> {
+    /// `None` where more than that tells it from other places.
+    fn looks(&self) -> Option<[Look<'_>; 2]> {
+        let own = |context: &NodeContext| {
+            let of_family = context.node.addresses.iter().map(|address| address.ip);
+            let mut of_family = of_family.filter(|ip| IpFamily::of(*ip) == self.family);
+            of_family.all(|ip| self.own.contains(&ip)) && context.settings.bind_address.is_none()
+        };
+        let contexts = [&self.before, &self.after];
+        let alone = contexts.iter().any(|context| context.mode == ProxyMode::Userspace || !own(context));
+        if alone || self.pods.drifters().next().is_some() {
+            return None;
+        }
+        let nth = |ip: &IpAddr| self.own.iter().position(|own| own == ip);
+        Some(contexts.map(|context| Look {
+            mode: context.mode,
+            settings: &context.settings,
+            detector: &context.detector,
+            node_ports: match &context.node_ports {
+                NodePorts::All => None,
+                NodePorts::On(ips) => {
+                    let mut numbers: Vec<Option<usize>> = ips.iter().map(nth).collect();
+                    numbers.sort_unstable();
+                    Some(numbers)
+                }
+            },
+            node_ip: nth(&context.node_ip),
+            localhost_node_ports: context.localhost_node_ports,
+        }))
+    }
+
     /// The network of the node or the address of its pods that the address is in: then nobody outside has it.
     pub fn inside(&self, ip: IpAddr) -> Option<IpNet> {
         let net = self.inside.iter().find(|net| net.contains(&ip)).copied();

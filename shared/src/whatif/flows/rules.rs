@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Survey;
-use super::places::Place;
+use super::places::{Differs, Place};
 use super::world::World;
 use crate::model::{
     ClusterState, IpFamily, Key, Keyed, Node, Protocol, ProxyMode, Service, ServiceType, Text, TrafficPolicy,
@@ -60,18 +60,20 @@ impl Survey<'_> {
     ) -> Diff {
         let Place { before, after, .. } = place;
         let sized = old_size == size || before.mode != ProxyMode::Iptables;
-        if !(before.makes_same_rules(after) && sized) {
+        let in_zone = place.differs == Differs::Zone;
+        if !((in_zone || before.makes_same_rules(after)) && sized) {
             let whole = |world: &World<'_>, context: &NodeContext| {
                 proxy::generate(world.state, &context.node, context.family, context.mode).parts()
             };
             return Diff::between(&whole(&self.worlds[0], before), &whole(&self.worlds[1], after));
         }
-        if self.touched.is_empty() {
+        let concerned = if in_zone { &self.zoned } else { &self.touched };
+        if concerned.is_empty() {
             return Diff::default();
         }
         let beside = witnesses.map(|witnesses| witnesses.for_place(place)).unwrap_or_default();
         let some = |world: &World<'_>, context: &NodeContext| {
-            let keys: BTreeSet<&Key> = self.touched.iter().chain(beside.iter().copied()).collect();
+            let keys: BTreeSet<&Key> = concerned.iter().chain(beside.iter().copied()).collect();
             let services: Vec<&Service> =
                 keys.into_iter().filter_map(|key| world.service(key)).map(|service| &**service).collect();
             rules_of(world, &services, context, size).parts()

@@ -2,41 +2,51 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
 use super::world::{World, addresses, numbers, share};
 use crate::model::{ClusterState, EndpointSlice, IpFamily, Key, Keyed, Kind, ObjectRef, Table};
 
-/// The Services whose ports or endpoints are not the same objects. `changed` says which objects can be others at all.
+/// The Services whose ports or endpoints are not the same to kube-proxy. `changed` says which objects can be others at all.
 pub(super) fn changed_services(
     before: &ClusterState,
     after: &ClusterState,
     changed: Option<&[ObjectRef]>,
 ) -> BTreeSet<Key> {
     let mut services = BTreeSet::new();
-    let owner = |slice: Option<&Arc<EndpointSlice>>| slice.and_then(|slice| slice.service());
+    let owners = |key: &Key| {
+        let slices = [before, after].map(|state| state.slices().get(key));
+        let same = slices[0].zip(slices[1]).is_some_and(|(old, new)| is_same_to_proxies(old, new));
+        slices.into_iter().flatten().filter(move |_| !same).filter_map(|slice| slice.service())
+    };
     let Some(changed) = changed else {
-        for key in unequal(before.slices(), after.slices()) {
-            services.extend(owner(before.slices().get(key)));
-            services.extend(owner(after.slices().get(key)));
-        }
+        services.extend(unequal(before.slices(), after.slices()).into_iter().flat_map(owners));
         services.extend(unequal(before.services(), after.services()).into_iter().cloned());
         services.extend(unequal(before.endpoints(), after.endpoints()).into_iter().cloned());
         return services;
     };
     for object in changed {
         match object.kind {
-            Kind::EndpointSlice => {
-                services.extend(owner(before.slices().get(&object.key)));
-                services.extend(owner(after.slices().get(&object.key)));
-            }
+            Kind::EndpointSlice => services.extend(owners(&object.key)),
             Kind::Service | Kind::Endpoints => services.extend([object.key.clone()]),
             Kind::Namespace | Kind::Node | Kind::Pod | Kind::ProxyConfig => {}
         }
     }
     services
+}
+
+/// Whether rules are the same with either: where endpoints are says their hints to kube-proxy, and not their zones.
+fn is_same_to_proxies(old: &EndpointSlice, new: &EndpointSlice) -> bool {
+    (&old.meta.labels, old.address_type, &old.ports) == (&new.meta.labels, new.address_type, &new.ports)
+        && old.has_same_endpoints_elsewhere(new)
+}
+
+/// Services with hints for zones, in one of the clusters.
+pub(super) fn hinted(worlds: &[World<'_>; 2]) -> BTreeSet<Key> {
+    let all = worlds.iter().flat_map(|world| world.state.slices().values());
+    let hinted = all.filter(|slice| slice.endpoints.iter().any(|endpoint| !endpoint.zone_hints.is_empty()));
+    hinted.filter_map(|slice| slice.service()).collect()
 }
 
 /// The keys whose objects are others, or only in one of the tables.

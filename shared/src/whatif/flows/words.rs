@@ -73,10 +73,10 @@ impl Names {
             let mut pods = BTreeSet::new();
             for class in classes.iter().filter(|class| class.origin == origin) {
                 if class.pods.is_empty() {
-                    alike.entry(which(class)).or_default().insert(class.node.clone());
+                    alike.entry(which(class)).or_default().extend(class.nodes.iter().cloned());
                 } else {
                     pods.extend(class.pods.iter().map(|pod| match &class.moved_from {
-                        Some(node) => format!("{pod} (moved from {node} to {})", class.node),
+                        Some(node) => format!("{pod} (moved from {node} to {})", list_of(&class.nodes)),
                         None => pod.to_string(),
                     }));
                 }
@@ -120,6 +120,10 @@ impl Names {
             (Origin::Outside, ..) => format!("outside through {names}"),
         }
     }
+}
+
+fn list_of(nodes: &[Text]) -> String {
+    list(nodes.iter().map(ToString::to_string))
 }
 
 /// `, from 10.0.0.0/8 except 10.1.0.0/16`.

@@ -17,7 +17,7 @@ use crate::whatif::flows::words::Names;
 const EVERYONE: &str = "all pods; all nodes themselves; outside through any node";
 
 /// What tells classes apart for the words.
-type Identity<'a> = (&'a Text, Option<&'a Text>, Origin, &'a [Key], &'a [Key], &'a [IpNet], &'a [IpNet]);
+type Identity<'a> = (&'a [Text], Option<&'a Text>, Origin, &'a [Key], &'a [Key], &'a [IpNet], &'a [IpNet]);
 
 pub(super) struct People<'a> {
     names: Names,
@@ -80,25 +80,36 @@ fn short(words: String, classes: &[SourceClass]) -> String {
 /// Whether pods, nodes and those outside are on, or come through, the same nodes.
 fn is_same_everywhere(classes: &[SourceClass]) -> bool {
     let nodes = |origin: Origin| -> BTreeSet<&Text> {
-        classes.iter().filter(|class| class.origin == origin).map(|class| &class.node).collect()
+        classes.iter().filter(|class| class.origin == origin).flat_map(|class| &class.nodes).collect()
     };
     nodes(Origin::Pod) == nodes(Origin::Node) && nodes(Origin::Node) == nodes(Origin::Outside)
 }
 
 fn identity(class: &SourceClass) -> Identity<'_> {
-    let SourceClass { node, moved_from, origin, pods, except_pods, nets, except, .. } = class;
-    (node, moved_from.as_ref(), *origin, pods, except_pods, nets, except)
+    let SourceClass { nodes, moved_from, origin, pods, except_pods, nets, except, .. } = class;
+    (nodes, moved_from.as_ref(), *origin, pods, except_pods, nets, except)
 }
 
-/// Classes that have together exactly the sources that these have: one for each node and origin, or two if pods are named. Pods
-/// that have come from another node are apart.
+/// Classes that have together exactly the sources that these have: one for each origin on nodes that say the same, or two if
+/// pods are named. Pods that have come from another node are apart.
 fn join(classes: &[&SourceClass], address: &dyn Fn(&Key) -> Option<IpAddr>) -> Vec<SourceClass> {
-    let mut by_node: BTreeMap<(Origin, &Text, Option<&Text>), Vec<&SourceClass>> = BTreeMap::new();
-    for class in classes {
-        by_node.entry((class.origin, &class.node, class.moved_from.as_ref())).or_default().push(class);
+    let mut by_node: BTreeMap<(Origin, &Text, Option<&Text>), Vec<usize>> = BTreeMap::new();
+    for (nth, class) in classes.iter().enumerate() {
+        for node in &class.nodes {
+            by_node.entry((class.origin, node, class.moved_from.as_ref())).or_default().push(nth);
+        }
+    }
+    let mut alike: BTreeMap<(Origin, Option<&Text>, Vec<usize>), Vec<Text>> = BTreeMap::new();
+    for ((origin, node, from), same) in by_node {
+        alike.entry((origin, from, same)).or_default().push(node.clone());
     }
     let mut joined = Vec::new();
-    for same in by_node.into_values() {
+    for ((.., same), nodes) in alike {
+        let same: Vec<SourceClass> = same
+            .into_iter()
+            .map(|nth| SourceClass { nodes: nodes.clone(), ..classes[nth].clone() })
+            .collect();
+        let same: Vec<&SourceClass> = same.iter().collect();
         let (named, open): (Vec<&SourceClass>, Vec<&SourceClass>) =
             same.iter().partition(|class| !class.pods.is_empty());
         let open = join_open(&open);
@@ -197,7 +208,7 @@ mod tests {
     /// Classes of pods on one node: by networks and names, and with names only.
     fn classes() -> Vec<SourceClass> {
         let class = |pods: &[&str], except_pods: &[&str], nets: &[&str], except: &[&str]| SourceClass {
-            node: "node-a".into(),
+            nodes: vec!["node-a".into()],
             origin: Origin::Pod,
             pods: pods.iter().map(|name| key(name)).collect(),
             except_pods: except_pods.iter().map(|name| key(name)).collect(),

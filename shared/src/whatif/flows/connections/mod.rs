@@ -23,7 +23,7 @@ use std::net::IpAddr;
 
 use super::Survey;
 use super::change::Claim;
-use super::places::Place;
+use super::places::{Differs, Place};
 use super::world::World;
 use crate::model::{IpFamily, Key, Protocol, ProxyMode, Text};
 use crate::proxy::Backend;
@@ -51,7 +51,7 @@ impl Survey<'_> {
     pub fn connections(&self) -> Vec<BrokenConnections> {
         let mut broken = self.of_restarts();
         let [before, after] = &self.worlds;
-        for key in &self.touched {
+        for key in &self.zoned {
             let Some(service) = before.service(key) else { continue };
             for family in IpFamily::BOTH {
                 let later = after.service(key).map(|service| after.ports_of(service, family));
@@ -191,7 +191,7 @@ impl<'a> Port<'a> {
         let ends = self.ends.iter().any(Option::is_some);
         let is_same = self.later == Some(self.before) && !ends;
         for place in places.iter().filter(|place| place.family == self.family) {
-            if is_same && !place.differs {
+            if is_same && place.differs == Differs::Nothing {
                 continue;
             }
             let before = Used::on(self.before, &place.before);
