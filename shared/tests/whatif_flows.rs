@@ -27,7 +27,9 @@ use vipscope_shared::proxy::node::{NodeContext, NodePorts};
 use vipscope_shared::proxy::parts::Diff;
 use vipscope_shared::proxy::{find_node, generate};
 use vipscope_shared::trace::{Fraction, Origin, Packet, Trace, Verdict};
-use vipscope_shared::whatif::difference::{Difference, End, FlowChange, Share, SourceClass, TargetKind};
+use vipscope_shared::whatif::difference::{
+    Difference, End, Fate, FlowChange, Share, SourceClass, TargetKind,
+};
 
 /// Clusters in an ordinary run; `VIPSCOPE_CLUSTERS` asks for more.
 const CLUSTERS: u64 = 1_000;
@@ -583,8 +585,27 @@ fn check_rules(
     let added = diff.parts.values().map(|part| part.added.len()).sum();
     let removed = diff.parts.values().map(|part| part.removed.len()).sum();
     let said = difference.rules.iter().find(|change| change.node == *name && change.family == family);
-    let said = said.map_or((0, 0), |change| (change.added, change.removed));
-    assert_eq!(said, (added, removed), "seed {seed}: {what}\n{name} {family}: {diff:#?}");
+    let counts = said.map_or((0, 0), |change| (change.added, change.removed));
+    assert_eq!(counts, (added, removed), "seed {seed}: {what}\n{name} {family}: {diff:#?}");
+    let lines = said.map(|change| &change.lines[..]).unwrap_or_default();
+    let mut told: Vec<(&str, bool, &str)> =
+        lines.iter().map(|line| (&*line.line.part, line.fate == Fate::Added, &*line.line.text)).collect();
+    let mut all = Vec::new();
+    for (part, diff) in &diff.parts {
+        all.extend(diff.removed.iter().map(|text| (&**part, false, &**text)));
+        all.extend(diff.added.iter().map(|text| (&**part, true, &**text)));
+    }
+    let parts = |lines: &[(&str, bool, &str)]| -> Vec<(String, bool)> {
+        lines.iter().map(|(part, added, _)| ((*part).to_owned(), *added)).collect()
+    };
+    // The first ones, by part.
+    assert_eq!(parts(&told), parts(&all[..told.len()]), "seed {seed}: {what}\n{name} {family}");
+    assert!(told.iter().all(|line| all.contains(line)), "seed {seed}: {what}\n{name} {family}: {told:#?}");
+    if told.len() == all.len() {
+        told.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(told, all, "seed {seed}: {what}\n{name} {family}");
+    }
 }
 
 #[test]

@@ -14,11 +14,10 @@ use rustc_hash::FxHashMap;
 use super::change::{Claim, Destination};
 use super::evaluate::{Answers, Changes, Look, Pair, Who};
 use super::places::{Differs, Place};
+use super::standing::{Depends, Standing};
 use super::world::{Closure, World};
 use super::{Compare, Groups};
 use crate::model::{IpFamily, ProxyMode, Text};
-use crate::proxy::ports::PortInfo;
-use crate::proxy::{Categories, categorize};
 use crate::whatif::difference::TargetKind;
 
 /// A Service's destinations, and what is known of them so far.
@@ -42,10 +41,7 @@ struct Front<'a> {
     is_same: bool,
     /// None of their addresses and endpoints is a node, or an endpoint that is a Service.
     is_plain: bool,
-    /// Which endpoints are used depends on the node.
-    is_local: bool,
-    /// Source ranges may hold the node.
-    has_ranges: bool,
+    depends: Depends,
 }
 
 /// What rules depend on.
@@ -53,15 +49,7 @@ struct Front<'a> {
 enum Rules {
     /// The node, by its number.
     Place(usize),
-    Shape {
-        shape: usize,
-        /// Of each port whose endpoints depend on the node, before and after.
-        categories: Vec<Categories>,
-        /// Of each port with source ranges, whether they hold the node.
-        ranges: Vec<bool>,
-        /// Endpoints on the node, by side and port: nftables and ipvs mode name their addresses, for what is sent to itself.
-        local: Vec<[usize; 3]>,
-    },
+    Shape(usize, Standing),
 }
 
 /// Rules that are made, and what they have answered.
@@ -182,7 +170,9 @@ impl<'a, 'b> Asked<'a, 'b> {
         }
         let shape = place.shape.filter(|_| is_plain);
         if let Some(shape) = shape {
-            let rules = self.fronts[front].rules(shape, place);
+            let Front { closures: [before, after], depends, .. } = &self.fronts[front];
+            let standing = Standing::of([&before.ports, &after.ports], *depends, place);
+            let rules = Rules::Shape(shape, standing);
             let ready = self.ready(front, rules, place);
             if self.ready[ready].is_like(place)
                 && let Some(who) = self.look(ready, place, at).who()
@@ -260,7 +250,7 @@ impl<'a, 'b> Asked<'a, 'b> {
 
     /// The rules, unless they are at hand.
     fn ready(&mut self, front: usize, rules: Rules, place: &Place<'_>) -> usize {
-        let is_shared = matches!(rules, Rules::Shape { .. });
+        let is_shared = matches!(rules, Rules::Shape(..));
         match self.ready_of.entry((front, rules)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(free) => {
@@ -289,41 +279,14 @@ impl<'a> Front<'a> {
         };
         let ports = || closures.iter().flat_map(|closure| closure.ports.iter());
         let ends = || ports().flat_map(|port| &port.endpoints);
-        let depends = |port: &PortInfo| {
-            let hinted = port.endpoints.iter();
-            port.view.uses_local()
-                || hinted.clone().any(|end| !end.zone_hints.is_empty() || !end.node_hints.is_empty())
-        };
         Front {
             family,
             is_same: closures[0].ports == closures[1].ports,
             is_plain: !closures.iter().any(own)
                 && !ends().any(|end| is_of_node(end.address) || is_vip(end.address)),
-            is_local: ports().any(depends),
-            has_ranges: ports().any(|port| !port.source_ranges.is_empty()),
+            depends: Depends::of(&closures.each_ref().map(|closure| closure.ports.clone())),
             closures,
         }
-    }
-
-    fn rules(&self, shape: usize, place: &Place<'_>) -> Rules {
-        let (mut categories, mut ranges, mut local) = (Vec::new(), Vec::new(), Vec::new());
-        for (side, context) in [&place.before, &place.after].into_iter().enumerate() {
-            let names_local = matches!(context.mode, ProxyMode::Nftables | ProxyMode::Ipvs);
-            for (nth, port) in self.closures[side].ports.iter().enumerate() {
-                if names_local {
-                    let ends = port.endpoints.iter().enumerate();
-                    let here = ends.filter(|(_, end)| end.node.as_ref() == Some(place.name));
-                    local.extend(here.map(|(end, _)| [side, nth, end]));
-                }
-                if self.is_local {
-                    categories.push(categorize(&port.endpoints, port.view, &context.node));
-                }
-                if self.has_ranges {
-                    ranges.push(port.source_ranges.iter().any(|range| range.contains(&context.node_ip)));
-                }
-            }
-        }
-        Rules::Shape { shape, categories, ranges, local }
     }
 }
 

@@ -19,6 +19,7 @@ mod movers;
 mod places;
 mod rules;
 pub(super) mod sources;
+mod standing;
 mod touched;
 pub(super) mod words;
 mod world;

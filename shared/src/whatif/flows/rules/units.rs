@@ -1,0 +1,208 @@
+//! Rules by Service. A unit is a Service, or several that share addresses, ports or endpoints, since lines of these can be
+//! the same ones; lines of different units are different lines. So the difference on a node is that of its units together, and a
+//! unit's is the same on all nodes of one shape that [stand](Standing) alike to it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::super::places::{Differs, Place};
+use super::super::standing::{Depends, Standing};
+use super::super::world::{World, addresses, numbers};
+use crate::model::{IpFamily, Key, ProxyMode};
+use crate::proxy::iptables::ClusterSize;
+use crate::proxy::node::NodeContext;
+use crate::proxy::parts::{Diff, PartDiff};
+use crate::proxy::ports::PortInfo;
+use crate::proxy::{self, Rules};
+use crate::whatif::difference::{Fate, LineText, RuleLine};
+
+/// How many lines came and went, and the first of them: by part, first those that went.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found {
+    pub added: usize,
+    pub removed: usize,
+    pub lines: Vec<RuleLine>,
+}
+
+impl Found {
+    pub fn of(diff: &Diff, limit: usize) -> Found {
+        let count = |lines: fn(&PartDiff) -> usize| diff.parts.values().map(lines).sum::<usize>();
+        let all = diff.parts.iter().flat_map(|(part, diff)| {
+            let gone = diff.removed.iter().map(move |line| (Fate::Removed, part, line));
+            gone.chain(diff.added.iter().map(move |line| (Fate::Added, part, line)))
+        });
+        let line = |(fate, part, text): (Fate, &String, &String)| RuleLine {
+            fate,
+            service: None,
+            line: LineText { part: part.clone(), text: text.clone() },
+        };
+        Found {
+            added: count(|part| part.added.len()),
+            removed: count(|part| part.removed.len()),
+            lines: all.take(limit).map(line).collect(),
+        }
+    }
+}
+
+/// The Services that a change can concern, in one family.
+pub(super) struct Units<'a> {
+    units: Vec<Unit>,
+    /// Those that it concerns where the node is in the zone that it was in.
+    touched: Vec<bool>,
+    size: ClusterSize,
+    limit: usize,
+    /// By shape, unit and standing.
+    made: FxHashMap<(usize, usize, Standing), Rc<Found>>,
+    /// By the units' differences.
+    joined: FxHashMap<Vec<*const Found>, Found>,
+    keys: Vec<Vec<&'a Key>>,
+}
+
+struct Unit {
+    ports: [Arc<[PortInfo]>; 2],
+    is_same: bool,
+    depends: Depends,
+}
+
+/// What lines of two Services can have in common.
+#[derive(PartialEq, Eq, Hash)]
+enum Token {
+    Ip(IpAddr),
+    Port(u16),
+}
+
+impl<'a> Units<'a> {
+    pub fn of(
+        worlds: &[World<'a>; 2],
+        [touched, zoned]: [&'a BTreeSet<Key>; 2],
+        family: IpFamily,
+        size: ClusterSize,
+        limit: usize,
+    ) -> Units<'a> {
+        let keys = joined(worlds, zoned, family);
+        let unit = |keys: &Vec<&Key>| {
+            let ports = worlds.each_ref().map(|world| ports_of(world, keys, family));
+            Unit { is_same: ports[0] == ports[1], depends: Depends::of(&ports), ports }
+        };
+        Units {
+            units: keys.iter().map(unit).collect(),
+            touched: keys.iter().map(|keys| keys.iter().any(|key| touched.contains(*key))).collect(),
+            size,
+            limit,
+            made: FxHashMap::default(),
+            joined: FxHashMap::default(),
+            keys,
+        }
+    }
+
+    /// The difference on a node of this shape.
+    pub fn on(&mut self, shape: usize, place: &Place<'_>) -> Found {
+        let in_zone = place.differs == Differs::Zone;
+        let mut all: Vec<(usize, Rc<Found>)> = Vec::new();
+        for nth in 0..self.units.len() {
+            let Unit { ports, is_same, depends } = &self.units[nth];
+            if (*is_same && !in_zone) || !(self.touched[nth] || in_zone) {
+                continue;
+            }
+            let standing = Standing::of([&ports[0], &ports[1]], *depends, place);
+            let (size, limit) = (self.size, self.limit);
+            let make = || Rc::new(found(ports, place, size, limit));
+            let made = self.made.entry((shape, nth, standing)).or_insert_with(make).clone();
+            if made.added + made.removed > 0 {
+                all.push((nth, made));
+            }
+        }
+        let which = all.iter().map(|(_, found)| Rc::as_ptr(found)).collect();
+        if let Some(known) = self.joined.get(&which) {
+            return known.clone();
+        }
+        let joined = self.join(&all);
+        self.joined.insert(which, joined.clone());
+        joined
+    }
+
+    fn join(&self, all: &[(usize, Rc<Found>)]) -> Found {
+        let rank = |nth: usize, line: usize| {
+            let (_, found) = &all[nth];
+            let RuleLine { line: LineText { part, .. }, fate, .. } = found.lines.get(line)?;
+            Some(Reverse((part.as_str(), *fate == Fate::Added, nth, line)))
+        };
+        let mut heads: BinaryHeap<_> = (0..all.len()).filter_map(|nth| rank(nth, 0)).collect();
+        let mut lines = Vec::new();
+        while let Some(Reverse((_, _, nth, line))) = heads.pop().filter(|_| lines.len() < self.limit) {
+            let (unit, found) = &all[nth];
+            // Lines of several Services are not told apart here.
+            let service = match &self.keys[*unit][..] {
+                [one] => Some((*one).clone()),
+                _ => None,
+            };
+            lines.push(RuleLine { service, ..found.lines[line].clone() });
+            heads.extend(rank(nth, line + 1));
+        }
+        Found {
+            added: all.iter().map(|(_, found)| found.added).sum(),
+            removed: all.iter().map(|(_, found)| found.removed).sum(),
+            lines,
+        }
+    }
+}
+
+fn ports_of(world: &World<'_>, keys: &[&Key], family: IpFamily) -> Arc<[PortInfo]> {
+    let services: Vec<_> = keys.iter().filter_map(|key| world.service(key)).collect();
+    match &services[..] {
+        [one] => world.ports_of(one, family),
+        all => all.iter().flat_map(|service| world.ports_of(service, family).to_vec()).collect(),
+    }
+}
+
+fn found(ports: &[Arc<[PortInfo]>; 2], place: &Place<'_>, size: ClusterSize, limit: usize) -> Found {
+    let parts = |ports: &[PortInfo], context: &NodeContext| {
+        let rules = match context.mode {
+            ProxyMode::Nftables => Rules::Nftables(proxy::nftables::generate(ports, context)),
+            _ => Rules::Iptables(proxy::iptables::generate_sized(ports, context, size)),
+        };
+        rules.parts()
+    };
+    let [before, after] = ports;
+    Found::of(&Diff::between(&parts(before, &place.before), &parts(after, &place.after)), limit)
+}
+
+/// The Services, each with those that it has something in common with.
+fn joined<'a>(worlds: &[World<'a>; 2], services: &'a BTreeSet<Key>, family: IpFamily) -> Vec<Vec<&'a Key>> {
+    let keys: Vec<&Key> = services.iter().collect();
+    // The unit of each, as the number of its first Service or of one that leads there.
+    let mut first: Vec<usize> = (0..keys.len()).collect();
+    let mut holders: FxHashMap<Token, usize> = FxHashMap::default();
+    for (nth, key) in keys.iter().enumerate() {
+        for world in worlds {
+            let Some(service) = world.service(key) else { continue };
+            let ports = world.ports_of(service, family);
+            let ends = ports.iter().flat_map(|port| &port.endpoints).map(|end| end.address);
+            let tokens =
+                addresses(service).chain(ends).map(Token::Ip).chain(numbers(service).map(Token::Port));
+            for token in tokens {
+                let holder = *holders.entry(token).or_insert(nth);
+                let (one, other) = (root(&first, holder), root(&first, nth));
+                first[one.max(other)] = one.min(other);
+            }
+        }
+    }
+    let mut units: Vec<Vec<&Key>> = keys.iter().map(|_| Vec::new()).collect();
+    for (nth, key) in keys.iter().enumerate() {
+        units[root(&first, nth)].push(key);
+    }
+    units.retain(|unit| !unit.is_empty());
+    units
+}
+
+fn root(first: &[usize], mut nth: usize) -> usize {
+    while first[nth] != nth {
+        nth = first[nth];
+    }
+    nth
+}
