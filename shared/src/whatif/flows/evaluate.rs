@@ -52,10 +52,10 @@ struct Source {
 #[derive(Debug)]
 pub(super) struct Who {
     sources: Vec<Source>,
-    /// The cells of pods in which another pod could be.
-    open: Vec<usize>,
     /// The cell that stands for the most pods.
     main: Option<usize>,
+    /// The other cells of pods in which another pod could be.
+    open: Vec<usize>,
 }
 
 impl PartialEq for Who {
@@ -70,7 +70,7 @@ impl Eq for Who {}
 impl Hash for Who {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.sources.iter().for_each(|source| source.member.hash(state));
-        self.open.hash(state);
+        (self.main, &self.open).hash(state);
     }
 }
 
@@ -268,8 +268,10 @@ impl<'a> Look<'a, '_> {
             return None;
         }
         let cells: Vec<usize> = sources.iter().filter_map(|source| source.member.pods()).collect();
-        let open = cells.iter().copied().filter(|cell| self.other_pod(*cell).is_some()).collect();
-        Some(Who { main: self.main_cell(&cells), open, sources })
+        let main = self.main_cell(&cells);
+        let mut open = cells;
+        open.retain(|cell| Some(*cell) != main && self.other_pod(*cell).is_some());
+        Some(Who { sources, main, open })
     }
 
     fn sources(&self) -> Vec<Source> {
