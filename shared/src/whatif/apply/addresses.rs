@@ -52,11 +52,8 @@ pub(super) fn families(pod: &Pod, like: Option<&Pod>, node: &Node) -> Vec<IpFami
 fn free(world: &mut World<'_>, node: &Node, family: IpFamily) -> Option<IpAddr> {
     let cidr = node.pod_cidrs.iter().copied().find(|cidr| IpFamily::of(cidr.addr()) == family);
     let nets = cidr.map_or_else(|| neighbourhood(world, node, family), |cidr| vec![cidr]);
-    // The first host is the bridge. As many steps as there are addresses in use are enough.
-    let steps = world.taken() + 2;
-    let first = if family == IpFamily::IPv6 { 2 } else { 1 };
-    let mut hosts = nets.into_iter().flat_map(|net| net.hosts().skip(first).take(steps));
-    hosts.find(|ip| !world.is_taken(*ip))
+    // After the network's own address, the first one is the bridge's.
+    nets.into_iter().find_map(|net| world.first_free(net, 2))
 }
 
 /// Around the addresses of pods, the nearer network first.

@@ -11,7 +11,7 @@ use super::pod::{Health, Placing, start_like};
 use super::unknown::not_found_among;
 use super::world::World;
 use crate::controllers::workloads::{ReplicaChange, replicas, takes_room};
-use crate::model::{ClusterState, Key, Keyed, Kind, Labels, Pod, Text};
+use crate::model::{ClusterState, Key, Keyed, Kind, Labels, Owner, Pod, Text};
 use crate::whatif::edit::WorkloadName;
 
 /// Most pods that a workload is scaled to.
@@ -94,8 +94,9 @@ fn belongs(pod: &Pod, kind: &str, name: &str) -> bool {
 pub(super) fn siblings(state: &ClusterState, pod: &Pod) -> Vec<Arc<Pod>> {
     let (Some(owner), workload) = (&pod.meta.owner, pod.workload()) else { return Vec::new() };
     let same = |other: &&Arc<Pod>| {
-        other.meta.owner.as_ref().is_some_and(|theirs| theirs.kind == owner.kind)
-            && other.workload() == workload
+        // A workload's name begins its ReplicaSets'.
+        let is_near = |theirs: &Owner| theirs.kind == owner.kind && theirs.name.starts_with(&*workload);
+        other.meta.owner.as_ref().is_some_and(is_near) && other.workload() == workload
     };
     state.pods().in_namespace(pod.namespace()).filter(same).cloned().collect()
 }

@@ -1,9 +1,10 @@
 //! The cluster while it is edited: the only writer of its state, and what is remembered on the way.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
@@ -34,6 +35,8 @@ pub(super) struct World<'a> {
 struct Room {
     ips: FxHashSet<IpAddr>,
     per_node: FxHashMap<Text, u32>,
+    /// How many of the first addresses of a network are known to be taken.
+    full: FxHashMap<IpNet, u128>,
 }
 
 impl<'a> World<'a> {
@@ -124,14 +127,25 @@ impl<'a> World<'a> {
         self.room().per_node.get(node).copied().unwrap_or_default()
     }
 
-    /// Whether a pod or node has the address.
-    pub(super) fn is_taken(&mut self, ip: IpAddr) -> bool {
-        self.room().ips.contains(&ip)
-    }
-
-    /// How many addresses are taken.
-    pub(super) fn taken(&mut self) -> usize {
-        self.room().ips.len()
+    /// The first free address of a network, from its `first`th on.
+    pub(super) fn first_free(&mut self, net: IpNet, first: u128) -> Option<IpAddr> {
+        let room = self.room();
+        let (start, last) = (number(net.network()), number(net.broadcast()));
+        let mut nth = room.full.get(&net).copied().unwrap_or_default().max(first);
+        let free = loop {
+            let at = start.checked_add(nth).filter(|at| *at <= last)?;
+            let ip = address(at, net);
+            // The last one of an IPv4 network is for broadcasts.
+            if at == last && net.prefix_len() < 31 && ip.is_ipv4() {
+                return None;
+            }
+            if !room.ips.contains(&ip) {
+                break ip;
+            }
+            nth += 1;
+        };
+        room.full.insert(net, nth);
+        Some(free)
     }
 
     /// What Services hold, for the choice of addresses and ports.
@@ -186,15 +200,30 @@ impl Room {
     }
 
     fn leave(&mut self, pod: &Pod) {
-        if !pod.host_network {
-            pod.ips.iter().for_each(|ip| {
-                self.ips.remove(ip);
-            });
+        for ip in pod.ips.iter().filter(|_| !pod.host_network) {
+            self.ips.remove(ip);
+            for (net, full) in self.full.iter_mut().filter(|(net, _)| net.contains(ip)) {
+                *full = (*full).min(number(*ip) - number(net.network()));
+            }
         }
         let node = pod.node.as_ref().filter(|_| takes_room(pod));
         if let Some(count) = node.and_then(|node| self.per_node.get_mut(node)) {
             *count = count.saturating_sub(1);
         }
+    }
+}
+
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => ip.to_bits().into(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+fn address(number: u128, like: IpNet) -> IpAddr {
+    match like {
+        IpNet::V4(_) => Ipv4Addr::from_bits(number as u32).into(),
+        IpNet::V6(_) => Ipv6Addr::from_bits(number).into(),
     }
 }
 

@@ -174,10 +174,14 @@ impl<'a, 'b> Asked<'a, 'b> {
             let standing = Standing::of([&before.ports, &after.ports], *depends, place);
             let rules = Rules::Shape(shape, standing);
             let ready = self.ready(front, rules, place);
-            if self.ready[ready].is_like(place)
-                && let Some(who) = self.look(ready, place, at).who()
-            {
-                return Some(self.find(ready, place, at, who));
+            if self.ready[ready].is_like(place) {
+                let look = self.look(ready, place, at);
+                if look.is_quiet() {
+                    return None;
+                }
+                if let Some(who) = look.who() {
+                    return Some(self.find(ready, place, at, who));
+                }
             }
         }
         let ready = self.ready(front, Rules::Place(number), place);

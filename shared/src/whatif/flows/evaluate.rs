@@ -113,6 +113,8 @@ pub(super) struct Answers {
     plain: FxHashMap<(usize, IpAddr), Option<usize>>,
     /// Cells of one address that some pod has.
     taken: FxHashMap<usize, bool>,
+    /// By destination, the number of its address and health: whether nothing differs for anybody.
+    quiet: FxHashMap<(usize, usize, [Option<u32>; 2]), bool>,
     trace: Trace,
 }
 
@@ -259,6 +261,42 @@ impl<'a> Look<'a, '_> {
         &self.ready.pair.partition
     }
 
+    /// Whether nothing differs for anybody, on this node or others like it. Where that can't be told it is not so.
+    pub fn is_quiet(&self) -> bool {
+        let key = (self.destination, self.position, self.health);
+        if let Some(known) = self.ready.answers.borrow().quiet.get(&key) {
+            return *known;
+        }
+        let quiet =
+            self.everybody().is_some_and(|all| all.iter().all(|source| self.answer(source).is_none()));
+        self.ready.answers.borrow_mut().quiet.insert(key, quiet);
+        quiet
+    }
+
+    /// One of every kind that rules tell apart; `None` if there is no address for one of them.
+    fn everybody(&self) -> Option<Vec<Source>> {
+        let source = |member, ip| Source { member, before: ip, after: ip, hairpin: false };
+        let mut all: Vec<Source> =
+            self.own().into_iter().enumerate().map(|(nth, ip)| source(Member::Own(nth), ip)).collect();
+        if self.to.kind == TargetKind::LocalhostNodePort {
+            return Some(all);
+        }
+        if self.place.pods.drifters().next().is_some() {
+            return None;
+        }
+        let is_used = |ip: IpAddr| {
+            self.worlds.iter().any(|world| world.is_node_address(ip)) || self.is_vip(ip)
+        };
+        let taken = |ip: IpAddr, _: IpAddr| is_used(ip).then_some(ip);
+        // Nobody here or outside has a loopback address.
+        let is_ours = |cell: &usize| !self.partition().net(*cell).network().is_loopback();
+        for cell in (0..self.partition().len()).filter(is_ours) {
+            let ip = self.partition().example(cell, self.partition().net(0), &taken)?;
+            all.extend([source(Member::Pods(cell), ip), source(Member::Outside(cell), ip)]);
+        }
+        Some(all)
+    }
+
     /// `None`: rules of another node can't be asked for them.
     pub fn who(&self) -> Option<Who> {
         let sources = self.sources();
@@ -285,17 +323,27 @@ impl<'a> Look<'a, '_> {
             return sources;
         }
         for cell in 0..self.partition().len() {
-            if let Some(ip) = self.pod_of(cell) {
-                add(Member::Pods(cell), ip, ip);
-            }
-            if let Some(ip) = self.outsider(cell) {
-                add(Member::Outside(cell), ip, ip);
-            }
+            let [pod, outsider] = match self.partition().is_host(cell) {
+                true => self.at(cell, self.partition().net(cell).addr()),
+                false => [self.pod_of(cell), self.outsider(cell)],
+            };
+            pod.into_iter().for_each(|ip| add(Member::Pods(cell), ip, ip));
+            outsider.into_iter().for_each(|ip| add(Member::Outside(cell), ip, ip));
         }
         for (nth, pod) in self.place.pods.drifters() {
             add(Member::Drifter(nth), pod.before, pod.after);
         }
         sources
+    }
+
+    /// Whether the address, which is a cell of its own, can be a pod's here, and whether somebody outside can have it.
+    fn at(&self, cell: usize, ip: IpAddr) -> [Option<IpAddr>; 2] {
+        if self.place.pods.has(ip) {
+            // It may be a pod that had another one.
+            return [self.pod_of(cell), None];
+        }
+        let is_free = self.place.beside_pods(ip).is_none() && !(self.ready.pair.is_ipvs() && self.is_vip(ip));
+        [self.other_pod(cell), is_free.then_some(ip)]
     }
 
     /// The addresses that a process of the node can have. Loopback speaks to loopback only.
@@ -349,10 +397,6 @@ impl<'a> Look<'a, '_> {
 
     fn outsider(&self, cell: usize) -> Option<IpAddr> {
         let ipvs = self.ready.pair.is_ipvs();
-        if self.partition().is_host(cell) {
-            let ip = self.partition().net(cell).addr();
-            return (self.place.inside(ip).is_none() && !(ipvs && self.is_vip(ip))).then_some(ip);
-        }
         let taken = |ip: IpAddr, _: IpAddr| {
             let inside = self.place.inside(ip);
             // In ipvs mode it is an address of the node, and the kernel drops what comes from such an address.

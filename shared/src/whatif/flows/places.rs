@@ -321,9 +321,13 @@ impl Place<'_> {
 
     /// The network of the node or the address of its pods that the address is in: then nobody outside has it.
     pub fn inside(&self, ip: IpAddr) -> Option<IpNet> {
+        self.beside_pods(ip).or_else(|| self.pods.has(ip).then(|| IpNet::from(ip)))
+    }
+
+    /// The same, but for pods that are there in both clusters.
+    pub fn beside_pods(&self, ip: IpAddr) -> Option<IpNet> {
         let net = self.inside.iter().find(|net| net.contains(&ip)).copied();
-        let is_pod = || self.strays.contains(&ip) || self.pods.has(ip);
-        net.or_else(|| is_pod().then(|| IpNet::from(ip)))
+        net.or_else(|| self.strays.contains(&ip).then(|| IpNet::from(ip)))
     }
 }
 
