@@ -136,6 +136,8 @@ const NAMES: [&str; 16] = [
     "thumbs", "ledger", "quota", "audit", "relay",
 ];
 const NODES_PER_ZONE: usize = 3;
+/// Every so many Services one is of the same kind.
+const KINDS: usize = 14;
 
 struct Maker {
     size: Size,
@@ -191,17 +193,17 @@ impl Maker {
     }
 
     fn vary(&mut self, nth: usize, service: &mut Service) {
-        match nth % 14 {
+        match nth % KINDS {
             0 => {
                 service.service_type = ServiceType::LoadBalancer;
-                let ip = Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, (nth % 250) as u8 + 1)));
+                let ip = Some(balancer(nth / KINDS));
                 service.ingress = vec![Ingress { ip, hostname: None, ip_mode: IpMode::Vip }];
                 service.ports = vec![port("https", 443, 8443)];
             }
             3 => service.ports.push(port("metrics", 9090, 9090)),
             5 => {
                 service.service_type = ServiceType::NodePort;
-                service.ports[0].node_port = NonZeroU16::new(30_000 + (nth % 2_767) as u16);
+                service.ports[0].node_port = NonZeroU16::new(30_000 + (nth / KINDS % 2_767) as u16);
             }
             8 => service.cluster_ip = ClusterIp::Headless,
             11 => {
@@ -270,6 +272,13 @@ fn zone(node: usize) -> Text {
 fn zone_of(node: &str) -> Option<Text> {
     let number: usize = node.strip_prefix("node-")?.parse().ok()?;
     Some(zone(number.checked_sub(1)?))
+}
+
+/// An address of RFC 5737, and when those are used up, of RFC 2544.
+fn balancer(nth: usize) -> IpAddr {
+    let [high, low] = (nth as u16).to_be_bytes();
+    let ip = if nth < 250 { Ipv4Addr::new(203, 0, 113, low + 1) } else { Ipv4Addr::new(198, 18, high, low) };
+    IpAddr::V4(ip)
 }
 
 fn vip(nth: usize) -> IpAddr {

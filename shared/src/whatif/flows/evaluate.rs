@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
 use ipnet::IpNet;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::asked::Ready;
 use super::change::{Chances, Change, Destination, chances};
@@ -284,9 +284,8 @@ impl<'a> Look<'a, '_> {
         if self.place.pods.drifters().next().is_some() {
             return None;
         }
-        let is_used = |ip: IpAddr| {
-            self.worlds.iter().any(|world| world.is_node_address(ip)) || self.is_vip(ip)
-        };
+        let is_used =
+            |ip: IpAddr| self.worlds.iter().any(|world| world.is_node_address(ip)) || self.is_vip(ip);
         let taken = |ip: IpAddr, _: IpAddr| is_used(ip).then_some(ip);
         // Nobody here or outside has a loopback address.
         let is_ours = |cell: &usize| !self.partition().net(*cell).network().is_loopback();
@@ -425,13 +424,13 @@ impl<'a> Look<'a, '_> {
                 }
             }
         }
-        let leaving: Vec<Member> = moved.iter().map(|(.., source)| source.member).collect();
+        let leaving: FxHashSet<Member> = moved.iter().map(|(.., source)| source.member).collect();
+        // Not where an endpoint is that is not masqueraded.
+        let homes: BTreeSet<usize> = moved.iter().map(|(_, to, _)| *to).collect();
+        let closed: Vec<usize> =
+            homes.into_iter().filter(|home| self.has_end(&found[home], &answers.changes[*home])).collect();
         for (from, to, source) in moved {
-            // Not where an endpoint is that is not masqueraded.
-            let chances = answers.changes[to].before.iter().chain(&answers.changes[to].after);
-            let ends: BTreeSet<IpAddr> = chances.filter_map(|chance| Some(chance.endpoint?.ip())).collect();
-            let plain = |other: &Source| !other.hairpin && ends.iter().any(|ip| self.is_one_of(other, *ip));
-            let Some(home) = found.get(&to).filter(|home| !home.iter().any(plain)) else { continue };
+            let Some(home) = found.get(&to).filter(|_| !closed.contains(&to)) else { continue };
             if home.iter().all(|other| leaving.contains(&other.member)) {
                 continue;
             }
@@ -440,6 +439,13 @@ impl<'a> Look<'a, '_> {
             }
             found.entry(to).or_default().push(Source { hairpin: true, ..source });
         }
+    }
+
+    /// Whether one of the sources is an endpoint of the change.
+    fn has_end(&self, sources: &[Source], change: &Change) -> bool {
+        let chances = change.before.iter().chain(&change.after);
+        let ends: BTreeSet<IpAddr> = chances.filter_map(|chance| Some(chance.endpoint?.ip())).collect();
+        sources.iter().any(|source| ends.iter().any(|ip| self.is_one_of(source, *ip)))
     }
 
     fn is_one_address(&self, source: &Source) -> bool {
@@ -457,8 +463,8 @@ impl<'a> Look<'a, '_> {
             Member::Drifter(_) => source.before == ip || source.after == ip,
             Member::Outside(cell) => self.partition().cell_of(ip) == cell && self.place.inside(ip).is_none(),
             Member::Pods(cell) => {
-                let pod = || self.pods_in(cell).any(|pod| pod.after == ip);
-                self.partition().cell_of(ip) == cell && (here(&self.place.pod_nets) || pod())
+                self.partition().cell_of(ip) == cell
+                    && (here(&self.place.pod_nets) || self.place.pods.has(ip))
             }
         }
     }
