@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod manifest;
 pub mod model;
 pub mod netfilter;
+pub mod pace;
 pub mod predict;
 pub mod proxy;
 pub mod scene;

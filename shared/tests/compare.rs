@@ -22,7 +22,7 @@ use vipscope_shared::whatif::compare::{UNKNOWN, compare, with_mode};
 use vipscope_shared::whatif::difference::{FlowChange, Share};
 
 fn options() -> Options<'static> {
-    Options { rule_lines: 0, ..Options::at("2026-01-31T12:00:00Z".parse().unwrap()) }
+    Options { rule_lines: Some(0), ..Options::at("2026-01-31T12:00:00Z".parse().unwrap()) }
 }
 
 fn unexplained(

@@ -23,10 +23,11 @@ const OF_ZONES: Code = Code(51);
 
 /// The findings of each cluster that the other one may not have, in the order of a report. `changed` holds all objects that
 /// differ. `None`: anything can differ.
-pub(crate) fn between(
+pub(crate) async fn between(
     states: [&ClusterState; 2],
     changed: &[ObjectRef],
     options: &Options,
+    pause: &impl AsyncFn(),
 ) -> Option<[Vec<Finding>; 2]> {
     let api = Key::new("default", "kubernetes");
     let is_global = |object: &ObjectRef| match object.kind {
@@ -61,13 +62,15 @@ pub(crate) fn between(
     if changes.families_differ(&facts) {
         return None;
     }
-    let concerned = concerned(&mut facts, &changes);
-    let mut nth = 0;
-    Some(facts.map(|mut facts| {
+    let concerned = concerned(&mut facts, &changes, pause).await;
+    let [mut before, mut after] = facts;
+    let mut findings = [Vec::new(), Vec::new()];
+    for (nth, facts) in [&mut before, &mut after].into_iter().enumerate() {
         facts.confine(&concerned, &changes.namespaces);
-        nth += 1;
-        found(&facts, [&concerned, &changes.rezoned], &checks[nth - 1], options)
-    }))
+        pause().await;
+        findings[nth] = found(facts, [&concerned, &changes.rezoned], &checks[nth], options, pause).await;
+    }
+    Some(findings)
 }
 
 /// Whether the node is in both clusters, and nothing of it differs but its zone and whether new pods are placed on it.
@@ -82,25 +85,28 @@ fn differs_a_little(states: [&ClusterState; 2], node: &Key) -> bool {
     alike == **after && labels(before) == labels(after)
 }
 
-fn found(
+async fn found(
     facts: &Facts<'_>,
     [services, rezoned]: [&BTreeSet<Key>; 2],
     checks: &[&'static super::Check],
     options: &Options,
+    pause: &impl AsyncFn(),
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for check in checks {
         if let How::Cluster(find) = check.how {
             findings.extend(find(facts).into_iter().map(|problem| finish(problem, check)));
+            pause().await;
         }
     }
-    let mut look = |key: &Key, checks: &[&'static super::Check]| {
-        let service = facts.state.services().get(key);
-        findings.extend(service.into_iter().flat_map(|service| of_service(&facts.subject(service), checks)));
-    };
-    services.iter().for_each(|key| look(key, checks));
     let of_zones: Vec<_> = checks.iter().copied().filter(|check| check.code == OF_ZONES).collect();
-    rezoned.difference(services).for_each(|key| look(key, &of_zones));
+    let all = services.iter().map(|key| (key, checks));
+    for (key, checks) in all.chain(rezoned.difference(services).map(|key| (key, &of_zones[..]))) {
+        if let Some(service) = facts.state.services().get(key) {
+            findings.extend(of_service(&facts.subject(service), checks));
+            pause().await;
+        }
+    }
     for finding in &mut findings {
         finding.suppressed = suppression(facts.state, options, finding);
     }
@@ -218,14 +224,23 @@ impl<'a> Changes<'a> {
 }
 
 /// The Services whose findings can differ.
-fn concerned(facts: &mut [Facts<'_>; 2], changes: &Changes<'_>) -> BTreeSet<Key> {
+async fn concerned(
+    facts: &mut [Facts<'_>; 2],
+    changes: &Changes<'_>,
+    pause: &impl AsyncFn(),
+) -> BTreeSet<Key> {
     let mut keys = changes.services.clone();
     for facts in facts.iter_mut() {
-        let services = changes.services.iter().filter(|key| facts.state.services().contains(key));
-        let services: Vec<&Key> = services.collect();
-        services.into_iter().for_each(|key| facts.gather_for(key));
-        let pods = changes.pods.iter().flatten().flatten();
-        pods.for_each(|pod| facts.gather(pod.namespace()));
+        for key in &changes.services {
+            if facts.state.services().contains(key) {
+                facts.gather_for(key);
+                pause().await;
+            }
+        }
+        for pod in changes.pods.iter().flatten().flatten() {
+            facts.gather(pod.namespace());
+            pause().await;
+        }
     }
     let listened = |namespace: &Text| facts.each_ref().map(|facts| facts.has_listener(namespace));
     let altered =

@@ -7,15 +7,27 @@ pub use super::cause::UNKNOWN;
 use super::cause::cause;
 use super::difference::Difference;
 use super::groups::groups;
-use super::{Options, difference_with};
+use super::{Options, difference_paced};
 use crate::delta::{Change, Object};
 use crate::model::{ClusterState, Meta, ProxyConfig, ProxyMode, ProxySettings};
+use crate::pace;
 
 /// What flows do otherwise in `after`, and why.
 pub fn compare(before: &ClusterState, after: &ClusterState, options: &Options<'_>) -> Difference {
-    let mut difference = difference_with(before, after, options);
+    pace::at_once(compare_paced(before, after, options, &pace::none))
+}
+
+/// [`compare`], with pauses.
+pub async fn compare_paced(
+    before: &ClusterState,
+    after: &ClusterState,
+    options: &Options<'_>,
+    pause: &impl AsyncFn(),
+) -> Difference {
+    let mut difference = difference_paced(before, after, options, pause).await;
     for flow in &mut difference.flows {
         flow.cause = Some(cause(flow, before, after));
+        pause().await;
     }
     difference.groups = groups(&difference.flows, before, after);
     difference

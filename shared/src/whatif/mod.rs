@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use crate::diagnose::Finding;
 use crate::model::{ClusterState, ObjectRef};
+use crate::pace;
 use difference::Difference;
 
 /// How two clusters are compared.
@@ -23,8 +24,8 @@ use difference::Difference;
 pub struct Options<'a> {
     /// For the ages in findings.
     pub now: Timestamp,
-    /// How many lines of rules are shown for each node, mode and family; all are counted.
-    pub rule_lines: usize,
+    /// How many lines of rules are shown for each node, mode and family; all are counted. `None`: rules are left out.
+    pub rule_lines: Option<usize>,
     /// The only objects that can be others, if the caller knows; else they are looked for.
     pub changed: Option<&'a [ObjectRef]>,
     pub findings: Findings<'a>,
@@ -48,7 +49,7 @@ const RULE_LINES: usize = 40;
 
 impl Options<'_> {
     pub fn at(now: Timestamp) -> Options<'static> {
-        Options { now, rule_lines: RULE_LINES, changed: None, findings: Findings::Compare }
+        Options { now, rule_lines: Some(RULE_LINES), changed: None, findings: Findings::Compare }
     }
 }
 
@@ -59,13 +60,26 @@ pub fn difference(before: &ClusterState, after: &ClusterState, now: Timestamp) -
 
 /// [`difference`], as the caller wants it.
 pub fn difference_with(before: &ClusterState, after: &ClusterState, options: &Options<'_>) -> Difference {
+    pace::at_once(difference_paced(before, after, options, &pace::none))
+}
+
+/// [`difference_with`], with pauses: many times a second, in a large cluster, `pause` is called.
+pub async fn difference_paced(
+    before: &ClusterState,
+    after: &ClusterState,
+    options: &Options<'_>,
+    pause: &impl AsyncFn(),
+) -> Difference {
     let mut survey = flows::Survey::new(before, after, options.changed);
-    let flows = survey.flows();
-    Difference {
-        groups: groups::groups(&flows, before, after),
-        flows,
-        connections: survey.connections(),
-        rules: survey.rules(options.rule_lines),
-        findings: findings::changed(before, after, options),
-    }
+    pause().await;
+    let flows = survey.flows(pause).await;
+    let groups = groups::groups(&flows, before, after);
+    pause().await;
+    let connections = survey.connections(pause).await;
+    let rules = match options.rule_lines {
+        Some(limit) => survey.rules(limit, pause).await,
+        None => Vec::new(),
+    };
+    let findings = findings::changed(before, after, options, pause).await;
+    Difference { flows, groups, connections, rules, findings }
 }

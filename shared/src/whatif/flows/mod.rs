@@ -83,7 +83,7 @@ impl<'a> Survey<'a> {
     }
 
     /// The flows that differ.
-    pub fn flows(&mut self) -> Vec<FlowChange> {
+    pub async fn flows(&mut self, pause: &impl AsyncFn()) -> Vec<FlowChange> {
         let routes = movers::routes(&self.worlds, &self.pods);
         let mut of_routes = movers::local_services(&self.worlds, &routes);
         let mut known = of_routes.is_subset(&self.zoned);
@@ -107,12 +107,14 @@ impl<'a> Survey<'a> {
         };
         let mut groups = Groups::default();
         for (service, destinations) in compare.destinations(&services) {
+            pause().await;
             compare.closures = RefCell::default();
             compare.counts = RefCell::default();
             let mut asked = Asked::new(&compare, &destinations);
             for (number, place) in self.places.iter().enumerate() {
                 if self.concerns(place, &service) {
                     asked.on(number, place);
+                    pause().await;
                 }
             }
             asked.tell(&mut groups);
@@ -120,7 +122,8 @@ impl<'a> Survey<'a> {
                 routes.iter().for_each(|route| compare.of_route(route, &destinations, &mut groups));
             }
         }
-        groups.into_flows(&words::Names::of(&self.places, self.worlds[1].state))
+        pause().await;
+        groups.into_flows(&words::Names::of(&self.places, self.worlds[1].state), pause).await
     }
 }
 
@@ -281,9 +284,10 @@ impl Groups {
         }
     }
 
-    fn into_flows(self, names: &words::Names) -> Vec<FlowChange> {
+    async fn into_flows(self, names: &words::Names, pause: &impl AsyncFn()) -> Vec<FlowChange> {
         let mut flows = Vec::new();
         for (target, changes) in self.found {
+            pause().await;
             for (change, group) in changes {
                 let mut sources = group.sources;
                 order(&mut sources.classes);

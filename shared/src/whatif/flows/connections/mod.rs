@@ -48,10 +48,11 @@ type Found<'a> = BTreeMap<(What, Why), Vec<&'a Text>>;
 
 impl Survey<'_> {
     /// By Service, port and endpoint.
-    pub fn connections(&self) -> Vec<BrokenConnections> {
+    pub async fn connections(&self, pause: &impl AsyncFn()) -> Vec<BrokenConnections> {
         let mut broken = self.of_restarts();
         let [before, after] = &self.worlds;
         for key in &self.zoned {
+            pause().await;
             let Some(service) = before.service(key) else { continue };
             for family in IpFamily::BOTH {
                 let later = after.service(key).map(|service| after.ports_of(service, family));

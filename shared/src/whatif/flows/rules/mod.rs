@@ -27,7 +27,7 @@ use witnesses::Witnesses;
 
 impl Survey<'_> {
     /// By node and family.
-    pub fn rules(&self, limit: usize) -> Vec<RulesChange> {
+    pub async fn rules(&self, limit: usize, pause: &impl AsyncFn()) -> Vec<RulesChange> {
         let mut changes = Vec::new();
         let mut sizes: BTreeMap<IpFamily, [ClusterSize; 2]> = BTreeMap::new();
         for family in self.places.iter().map(|place| place.family) {
@@ -38,6 +38,7 @@ impl Survey<'_> {
         let witnesses = ipvs.then(|| Witnesses::of(&self.worlds[1], &self.touched));
         let mut units: BTreeMap<IpFamily, Units<'_>> = BTreeMap::new();
         for place in &self.places {
+            pause().await;
             let modes = [Some(place.before.mode), Some(place.after.mode)];
             let size = sizes[&place.family];
             let of_shape =
@@ -47,7 +48,7 @@ impl Survey<'_> {
                     let units = units.entry(place.family).or_insert_with(|| {
                         Units::of(&self.worlds, [&self.touched, &self.zoned], place.family, size[1], limit)
                     });
-                    units.on(shape, place)
+                    units.on(shape, place, pause).await
                 }
                 None => self.found(&self.diff_of(place, size, witnesses.as_ref()), limit),
             };

@@ -101,7 +101,7 @@ impl<'a> Units<'a> {
     }
 
     /// The difference on a node of this shape.
-    pub fn on(&mut self, shape: usize, place: &Place<'_>) -> Found {
+    pub async fn on(&mut self, shape: usize, place: &Place<'_>, pause: &impl AsyncFn()) -> Found {
         let in_zone = place.differs == Differs::Zone;
         let mut all: Vec<(usize, Rc<Found>)> = Vec::new();
         for nth in 0..self.units.len() {
@@ -116,6 +116,7 @@ impl<'a> Units<'a> {
             if made.added + made.removed > 0 {
                 all.push((nth, made));
             }
+            pause().await;
         }
         let which = all.iter().map(|(_, found)| Rc::as_ptr(found)).collect();
         if let Some(known) = self.joined.get(&which) {
