@@ -5,11 +5,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use vipscope_shared::model::{ClusterState, ProxyMode, Text};
-use vipscope_shared::whatif::Options;
 use vipscope_shared::whatif::compare::UNKNOWN;
 use vipscope_shared::whatif::difference::{Difference, FlowChange};
 use vipscope_shared::whatif::edit::Edit;
 use vipscope_shared::whatif::{self, apply::apply};
+use vipscope_shared::whatif::{Findings, Options};
 
 use crate::view_state::{Telling, Traced};
 use crate::whatif::{GroupRow, Row, group_rows, rows};
@@ -261,12 +261,13 @@ pub enum Compared {
     },
 }
 
-/// Compares: the cluster as A has it with the cluster as B has it, or with `other`.
-pub fn compare(
+/// Compares: the cluster as A has it with the cluster as B has it, or with `other`. With pauses if it takes long.
+pub async fn compare(
     state: &ClusterState,
     comparison: &Comparison,
     other: Option<&ClusterState>,
     now: Timestamp,
+    pause: &impl AsyncFn(),
 ) -> Compared {
     let make = |side: Side| match comparison.side(side).edit() {
         None => Ok(None),
@@ -289,7 +290,10 @@ pub fn compare(
         Err(refused) => return refused,
     };
     let after = other.or(b.as_ref()).unwrap_or(state);
-    let difference = whatif::compare::compare(before, after, &Options::at(now));
+    pause().await;
+    let options = Options { findings: Findings::Skip, rule_lines: None, ..Options::at(now) };
+    let difference = whatif::compare::compare_paced(before, after, &options, pause).await;
+    pause().await;
     let file = || "the file".to_owned();
     Compared::Differences {
         a: comparison.a.words(state),

@@ -13,6 +13,7 @@ use vipscope_frontend::whatif::{
 };
 use vipscope_shared::manifest::load;
 use vipscope_shared::model::ClusterState;
+use vipscope_shared::pace::{self, at_once};
 use vipscope_shared::scene::Target;
 use vipscope_shared::whatif::edit::Edit;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -66,7 +67,7 @@ fn unready(pod: &str) -> Edit {
 }
 
 fn answer(list: serde_json::Value) -> Arc<Answer> {
-    match ask(&cluster(), &edits(list), now()) {
+    match at_once(ask(&cluster(), &edits(list), now(), &pace::none)) {
         Outcome::Answer(answer) => answer,
         other => panic!("{other:?}"),
     }
@@ -235,7 +236,7 @@ fn a_refused_edit_is_named_and_nothing_is_answered() {
         { "op": "pod", "pod": "shop/web-7f-a", "state": "unready" },
         { "op": "patch", "object": "Service/shop/web", "patch": { "spec": { "type": "Balancer" } } },
     ]));
-    match ask(&cluster(), &list, now()) {
+    match at_once(ask(&cluster(), &list, now(), &pace::none)) {
         Outcome::Refused { index: 1, reason } => assert!(reason.contains("Unsupported value"), "{reason}"),
         other => panic!("{other:?}"),
     }
@@ -291,10 +292,12 @@ fn comparison(pairs: &[(&str, &str)]) -> Comparison {
 #[wasm_bindgen_test]
 fn modes_differ_where_they_are_known_to_and_a_cluster_not_from_itself() {
     let state = cluster();
-    let causes = |pairs: &[(&str, &str)]| match compare(&state, &comparison(pairs), None, now()) {
-        Compared::Differences { causes, .. } => causes,
-        other => panic!("{other:?}"),
-    };
+    let causes =
+        |pairs: &[(&str, &str)]| match at_once(compare(&state, &comparison(pairs), None, now(), &pace::none))
+        {
+            Compared::Differences { causes, .. } => causes,
+            other => panic!("{other:?}"),
+        };
     assert_eq!(causes(&[]), []);
     assert_eq!(causes(&[("a-mode", "iptables"), ("b-mode", "iptables")]), []);
     // nftables has no node ports on 127.0.0.1.
@@ -309,7 +312,7 @@ fn modes_differ_where_they_are_known_to_and_a_cluster_not_from_itself() {
         .map(|row| &*row.address)
         .collect();
     assert!(addresses.contains(&"127.0.0.1:30080 tcp"), "{addresses:?}");
-    match compare(&state, &comparison(&[("b-nodeports", "nonsense")]), None, now()) {
+    match at_once(compare(&state, &comparison(&[("b-nodeports", "nonsense")]), None, now(), &pace::none)) {
         Compared::Refused { side: Side::B, reason } => assert!(reason.contains("nonsense"), "{reason}"),
         other => panic!("{other:?}"),
     }
@@ -321,7 +324,8 @@ fn another_file_is_another_cluster() {
     let key = state.services().keys().next().unwrap().clone();
     let object = vipscope_shared::model::ObjectRef { kind: vipscope_shared::model::Kind::Service, key };
     let _ = state.apply(&vipscope_shared::delta::Change::Delete(object));
-    match compare(&cluster(), &comparison(&[("against", "file")]), Some(&state), now()) {
+    match at_once(compare(&cluster(), &comparison(&[("against", "file")]), Some(&state), now(), &pace::none))
+    {
         Compared::Differences { causes, b, .. } => {
             assert_eq!(b, "the file");
             assert!(

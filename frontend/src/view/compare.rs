@@ -12,6 +12,7 @@ use vipscope_shared::model::{ClusterState, ProxyMode};
 use wasm_bindgen::JsCast;
 
 use super::shell::{Shell, shell};
+use super::watch::{Phase, Watch, unless};
 use super::whatif::FlowTable;
 use crate::compare::{Against, Cause, Compared, Comparison, SCHEDULERS, Side, Switch, compare, own_modes};
 use crate::words;
@@ -37,6 +38,9 @@ struct Run {
     file: RwSignal<Opened>,
     answer: RwSignal<Option<Arc<Compared>>>,
     timer: StoredValue<Option<TimeoutHandle>>,
+    /// Counts what was given up.
+    turn: StoredValue<u64>,
+    phase: StoredValue<Phase>,
 }
 
 /// The screen.
@@ -47,15 +51,22 @@ pub fn CompareScreen() -> impl IntoView {
         file: RwSignal::new(Opened::None),
         answer: RwSignal::new(None),
         timer: StoredValue::new(None),
+        turn: StoredValue::new(0),
+        phase: StoredValue::new(Phase::Idle),
     };
     let first = StoredValue::new(true);
     Effect::new(move || {
         run.shell.compare.track();
         run.file.track();
-        run.shell.store.with(|_| ());
         let wait = if first.get_value() { Duration::ZERO } else { GATHER };
         first.set_value(false);
         run.later(wait);
+    });
+    Effect::new(move |known: Option<()>| {
+        run.shell.store.with(|_| ());
+        if known.is_some() {
+            run.follow();
+        }
     });
     on_cleanup(move || run.cancel());
     view! {
@@ -79,6 +90,16 @@ impl Run {
     fn cancel(self) {
         if let Some(timer) = self.timer.try_update_value(Option::take).flatten() {
             timer.clear();
+        }
+        let _ = self.turn.try_update_value(|turn| *turn += 1);
+        let _ = self.phase.try_update_value(|phase| *phase = Phase::Idle);
+    }
+
+    /// The cluster is another than before: a question that is being worked out is not given up for that.
+    fn follow(self) {
+        match self.phase.get_value() {
+            Phase::Idle => self.later(GATHER),
+            Phase::Running | Phase::Outrun => self.phase.set_value(Phase::Outrun),
         }
     }
 
@@ -104,11 +125,27 @@ impl Run {
             (Against::File, Opened::Cluster { state, .. }) => Some(state.clone()),
             (Against::File, _) => return self.answer.set(None),
         };
+        spawn_local(self.compare(comparison, other));
+    }
+
+    /// Works the answer out in pieces; it is given up once another one is asked for.
+    async fn compare(self, comparison: Comparison, other: Option<Arc<ClusterState>>) {
         let now = self.shell.store.server_now();
-        let compared = self.shell.store.peek(|data| compare(&data.state, &comparison, other.as_deref(), now));
-        let is_new = self.answer.with_untracked(|old| old.as_deref() != Some(&compared));
-        if is_new {
+        let state = self.shell.store.peek(|data| data.state.clone());
+        let turn = self.turn.try_get_value();
+        self.phase.set_value(Phase::Running);
+        let watch = Watch::default();
+        let pause = async || watch.rest().await;
+        let is_over = || self.turn.try_get_value().is_none_or(|now| Some(now) != turn);
+        let work = compare(&state, &comparison, other.as_deref(), now, &pause);
+        let Some(compared) = unless(is_over, work).await else { return };
+        let is_new = self.answer.try_with_untracked(|old| old.as_deref() != Some(&compared));
+        if is_new == Some(true) {
             self.answer.set(Some(Arc::new(compared)));
+        }
+        watch.stop();
+        if self.phase.try_update_value(|phase| std::mem::replace(phase, Phase::Idle)) == Some(Phase::Outrun) {
+            self.later(GATHER.max(Duration::from_secs_f64(watch.worked() / 1000.0)));
         }
     }
 

@@ -28,6 +28,7 @@ mod trace_panel;
 mod trace_run;
 mod traffic;
 mod traffic_run;
+mod watch;
 mod whatif;
 
 pub use findings::FindingsRun;

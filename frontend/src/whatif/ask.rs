@@ -7,7 +7,7 @@ use vipscope_shared::model::ClusterState;
 use vipscope_shared::whatif::apply::apply;
 use vipscope_shared::whatif::difference::Difference;
 use vipscope_shared::whatif::edit::Edit;
-use vipscope_shared::whatif::{Options, difference_with};
+use vipscope_shared::whatif::{Options, difference_paced};
 
 /// What came of a question.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,13 +48,14 @@ impl Outcome {
     }
 }
 
-/// Asks what the edits would do at the time `now`.
-pub fn ask(state: &ClusterState, edits: &[Edit], now: Timestamp) -> Outcome {
+/// Asks what the edits would do at the time `now`, with pauses if it takes long.
+pub async fn ask(state: &ClusterState, edits: &[Edit], now: Timestamp, pause: &impl AsyncFn()) -> Outcome {
     match apply(state, edits, now) {
         Err(refusal) => Outcome::Refused { index: refusal.index, reason: refusal.reason },
         Ok(edited) => {
+            pause().await;
             let options = Options { changed: Some(&edited.changed), ..Options::at(now) };
-            let difference = difference_with(state, &edited.state, &options);
+            let difference = difference_paced(state, &edited.state, &options, pause).await;
             Outcome::Answer(Arc::new(Answer { after: Arc::new(edited.state), difference }))
         }
     }

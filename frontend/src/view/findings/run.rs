@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use vipscope_shared::diagnose::{Diagnosis, Options, Progress};
@@ -16,9 +15,8 @@ use vipscope_shared::model::Text;
 use crate::findings::{Entry, Findings, Pressing};
 use crate::store::Store;
 use crate::view::shell::{Shell, shell};
+use crate::view::watch::Watch;
 
-/// Longest time to work without letting the page draw, in milliseconds. One step more may be taken.
-const SLICE_MS: f64 = 8.0;
 /// Services looked at between two looks at the clock.
 const STEP: usize = 8;
 /// Shortest time from a change to the run that takes it in: bursts are taken in at once.
@@ -134,27 +132,23 @@ impl FindingsRun {
         let taken = store.peek(|data| Some((data.revision.clone()?.epoch, data.state.clone())));
         if let Some((epoch, state)) = taken {
             let options = Options::at(store.server_now());
-            let mut watch = Watch::default();
+            let watch = Watch::default();
             let mut diagnosis = Diagnosis::new(&state, &options);
             watch.pause().await;
             while diagnosis.step(STEP) == Progress::More {
-                if watch.is_over() {
-                    watch.pause().await;
-                }
+                watch.rest().await;
             }
             watch.pause().await;
             let report = diagnosis.report();
             let mut findings = Findings { entries: Vec::new(), skipped: report.skipped };
             for finding in report.findings {
                 findings.entries.push(Arc::new(Entry::of(&state, finding)));
-                if watch.is_over() {
-                    watch.pause().await;
-                }
+                watch.rest().await;
             }
             watch.pause().await;
             let is_new = self.findings.with_untracked(|old| old.as_deref() != Some(&findings));
             watch.stop();
-            self.worked.set_value(watch.worked);
+            self.worked.set_value(watch.worked());
             witness(&watch);
             // Another cluster may have come while this was worked out.
             let is_current =
@@ -171,48 +165,10 @@ impl FindingsRun {
     }
 }
 
-/// Measures pieces of work.
-#[derive(Debug)]
-struct Watch {
-    since: f64,
-    /// All pieces together, and the longest, in milliseconds.
-    worked: f64,
-    longest: f64,
-}
-
-impl Default for Watch {
-    fn default() -> Watch {
-        Watch { since: now_ms(), worked: 0.0, longest: 0.0 }
-    }
-}
-
-impl Watch {
-    fn is_over(&self) -> bool {
-        now_ms() - self.since > SLICE_MS
-    }
-
-    fn stop(&mut self) {
-        let piece = now_ms() - self.since;
-        self.worked += piece;
-        self.longest = self.longest.max(piece);
-    }
-
-    /// Lets the page draw and listen.
-    async fn pause(&mut self) {
-        self.stop();
-        TimeoutFuture::new(0).await;
-        self.since = now_ms();
-    }
-}
-
 /// What a run took, for measurements: on the document, as the map's figures are.
 fn witness(watch: &Watch) {
     if let Some(root) = document().document_element() {
-        let text = format!("{:.0} ms, longest {:.0} ms", watch.worked, watch.longest);
+        let text = format!("{:.0} ms, longest {:.0} ms", watch.worked(), watch.longest());
         let _ = root.set_attribute("data-checks", &text);
     }
-}
-
-fn now_ms() -> f64 {
-    window().performance().map_or(0.0, |performance| performance.now())
 }

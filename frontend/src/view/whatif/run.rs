@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use vipscope_shared::delta::Revision;
 use vipscope_shared::model::ClusterState;
 use vipscope_shared::scene::Target;
@@ -12,6 +13,7 @@ use vipscope_shared::whatif::edit::Edit;
 
 use super::Pane;
 use crate::view::shell::{Shell, shell};
+use crate::view::watch::{Phase, Watch, unless};
 use crate::view_state::Screen;
 pub use crate::whatif::Outcome;
 use crate::whatif::{Plan, ask, counts, link_problem};
@@ -47,9 +49,12 @@ pub struct WhatIf {
     pub bad_link: RwSignal<Option<String>>,
     /// The answer is late.
     pub busy: RwSignal<bool>,
-    /// How long the last answer took, in milliseconds.
+    /// How long the last answer took to work out, in milliseconds.
     took: StoredValue<f64>,
     timer: StoredValue<Option<TimeoutHandle>>,
+    phase: StoredValue<Phase>,
+    /// Counts what was given up.
+    turn: StoredValue<u64>,
     /// The answer that is worked out next is to another question, not to the same one of a changed cluster.
     is_fresh: StoredValue<bool>,
     /// What was asked last.
@@ -74,6 +79,8 @@ impl WhatIf {
             busy: RwSignal::new(false),
             took: StoredValue::new(0.0),
             timer: StoredValue::new(None),
+            phase: StoredValue::new(Phase::Idle),
+            turn: StoredValue::new(0),
             is_fresh: StoredValue::new(false),
             asked: StoredValue::new(None),
         };
@@ -104,6 +111,9 @@ impl WhatIf {
         let is_new = self.asked.with_value(|asked| asked.as_ref().is_none_or(|asked| asked.0 != question.0));
         let is_same = self.asked.with_value(|asked| asked.as_ref() == Some(&question));
         let is_due = self.timer.with_value(Option::is_some);
+        if !is_new && self.phase.get_value() != Phase::Idle {
+            return self.phase.set_value(Phase::Outrun);
+        }
         if is_same || (!is_new && is_due) {
             return;
         }
@@ -132,6 +142,8 @@ impl WhatIf {
         if let Some(timer) = self.timer.try_update_value(Option::take).flatten() {
             timer.clear();
         }
+        self.turn.update_value(|turn| *turn += 1);
+        self.phase.set_value(Phase::Idle);
         self.busy.set(false);
     }
 
@@ -149,18 +161,41 @@ impl WhatIf {
 
     fn work(self) {
         self.timer.set_value(None);
-        if !self.shell.whatif_open.get_untracked() {
-            return;
+        if self.shell.whatif_open.get_untracked() {
+            spawn_local(self.run());
         }
+    }
+
+    /// Works the answer out in pieces. It is given up once another question is asked; where only the cluster changes meanwhile,
+    /// the answer is one of how it was, and the next one follows.
+    async fn run(self) {
         let edits = self.shell.plan.with_untracked(|plan| plan.edits().to_vec());
         let now = self.shell.store.server_now();
-        let start = clock();
-        let (revision, outcome) =
-            self.shell.store.peek(|data| (data.revision.clone(), ask(&data.state, &edits, now)));
-        self.took.set_value(clock() - start);
+        let (revision, state) = self.shell.store.peek(|data| (data.revision.clone(), data.state.clone()));
+        let turn = self.turn.get_value();
+        self.phase.set_value(Phase::Running);
+        let watch = Watch::default();
+        let pause = async || {
+            if watch.is_over() {
+                if self.is_fresh.get_value() && !self.busy.get_untracked() {
+                    self.busy.set(true);
+                }
+                watch.pause().await;
+            }
+        };
+        let is_over = || self.turn.get_value() != turn;
+        let Some(outcome) = unless(is_over, ask(&state, &edits, now, &pause)).await else { return };
+        watch.stop();
+        let outrun = self.phase.get_value() == Phase::Outrun;
+        self.phase.set_value(Phase::Idle);
+        self.took.set_value(watch.worked());
         self.asked.set_value(Some((edits, revision)));
         self.set(outcome);
         self.busy.set(false);
+        if outrun {
+            // A large cluster that changes all the time leaves the page responsive.
+            self.later(GATHER.max(Duration::from_secs_f64(watch.worked() / 1000.0)));
+        }
         if self.is_fresh.try_update_value(std::mem::take).unwrap_or_default() {
             request_animation_frame(|| {
                 mark("whatif-shown");
@@ -289,11 +324,6 @@ fn bad_link() -> Option<String> {
     let search = location().search().ok()?;
     let text = web_sys::UrlSearchParams::new_with_str(&search).ok()?.get("whatif")?;
     link_problem(&text)
-}
-
-/// Milliseconds since the page was opened.
-fn clock() -> f64 {
-    window().performance().map_or(0.0, |clock| clock.now())
 }
 
 /// A mark for the browser's own tools, and for tests.

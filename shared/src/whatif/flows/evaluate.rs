@@ -102,19 +102,22 @@ impl Changed {
     }
 }
 
+/// A destination, the number of its address, and what kube-proxy answers there.
+type Where = (usize, usize, [Option<u32>; 2]);
+
 /// What rules have answered so far.
 #[derive(Default)]
 pub(super) struct Answers {
-    /// By destination, the number of its address, health and source: a number in `changes`, or `None` if nothing differs.
-    known: FxHashMap<(usize, usize, [Option<u32>; 2], Member), Option<usize>>,
+    /// A number in `changes`, or `None` if nothing differs.
+    known: FxHashMap<(Where, Member), Option<usize>>,
     changes: Vec<Rc<Change>>,
     numbers: FxHashMap<Rc<Change>, usize>,
     /// By change and source: the change without what an endpoint sends to itself.
     plain: FxHashMap<(usize, IpAddr), Option<usize>>,
     /// Cells of one address that some pod has.
     taken: FxHashMap<usize, bool>,
-    /// By destination, the number of its address and health: whether nothing differs for anybody.
-    quiet: FxHashMap<(usize, usize, [Option<u32>; 2]), bool>,
+    /// Whether nothing differs for anybody.
+    quiet: FxHashMap<Where, bool>,
     trace: Trace,
 }
 
@@ -214,9 +217,13 @@ impl<'a> Look<'a, '_> {
         found.into_iter().filter_map(changed).collect()
     }
 
+    fn whereabouts(&self) -> Where {
+        (self.destination, self.position, self.health)
+    }
+
     /// The number of what differs for a source, if anything does.
     fn answer(&self, source: &Source) -> Option<usize> {
-        let key = (self.destination, self.position, self.health, source.member);
+        let key = (self.whereabouts(), source.member);
         let mut answers = self.ready.answers.borrow_mut();
         if let Some(known) = answers.known.get(&key) {
             return *known;
@@ -263,7 +270,7 @@ impl<'a> Look<'a, '_> {
 
     /// Whether nothing differs for anybody, on this node or others like it. Where that can't be told it is not so.
     pub fn is_quiet(&self) -> bool {
-        let key = (self.destination, self.position, self.health);
+        let key = self.whereabouts();
         if let Some(known) = self.ready.answers.borrow().quiet.get(&key) {
             return *known;
         }

@@ -99,7 +99,7 @@ fn join(classes: &[&SourceClass], address: &dyn Fn(&Key) -> Option<IpAddr>) -> V
             by_node.entry((class.origin, node, class.moved_from.as_ref())).or_default().push(nth);
         }
     }
-    let mut alike: BTreeMap<(Origin, Option<&Text>, Vec<usize>), Vec<Text>> = BTreeMap::new();
+    let mut alike: BTreeMap<(Origin, Option<&Text>, _), Vec<Text>> = BTreeMap::new();
     for ((origin, node, from), same) in by_node {
         alike.entry((origin, from, same)).or_default().push(node.clone());
     }

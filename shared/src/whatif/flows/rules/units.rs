@@ -106,7 +106,8 @@ impl<'a> Units<'a> {
         let mut all: Vec<(usize, Rc<Found>)> = Vec::new();
         for nth in 0..self.units.len() {
             let Unit { ports, is_same, depends } = &self.units[nth];
-            if (*is_same && !in_zone) || !(self.touched[nth] || in_zone) {
+            let differs = in_zone || (self.touched[nth] && !is_same);
+            if !differs {
                 continue;
             }
             let standing = Standing::of([&ports[0], &ports[1]], *depends, place);
