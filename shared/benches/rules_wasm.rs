@@ -7,6 +7,7 @@
 mod wasm {
     //! What the runner calls a test is all of them, in order; it asserts nothing.
 
+    use std::cell::Cell;
     use std::collections::BTreeSet;
     use std::hint::black_box;
     use std::net::Ipv4Addr;
@@ -18,6 +19,7 @@ mod wasm {
         ClusterState, IpFamily, Keyed, Node, Protocol, ProxyMode, Service, ServiceType,
     };
     use vipscope_shared::netfilter;
+    use vipscope_shared::pace;
     use vipscope_shared::predict::Predictor;
     use vipscope_shared::proxy::incremental::{NodeRules, SharedPorts};
     use vipscope_shared::proxy::reading::{self, View};
@@ -26,7 +28,7 @@ mod wasm {
     use vipscope_shared::trace::{Origin, Packet, Trace};
     use vipscope_shared::whatif::apply::apply;
     use vipscope_shared::whatif::edit::parse;
-    use vipscope_shared::whatif::{Options, difference_with};
+    use vipscope_shared::whatif::{Options, difference_paced, difference_with};
     use wasm_bindgen_test::{console_log, wasm_bindgen_test, wasm_bindgen_test_configure};
 
     wasm_bindgen_test_configure!(run_in_browser);
@@ -41,6 +43,11 @@ mod wasm {
         generation(10_000, 15);
         parse_iptables_10000_x_15();
         whole_answers_10000_x_15();
+        node_answers(
+            1_000,
+            &["zone: elsewhere, op: zone", "state: lost, op: node", "state: drain, op: node"],
+        );
+        node_answers(10_000, &["zone: elsewhere, op: zone", "state: lost, op: node"]);
     }
 
     const IPV4: IpFamily = IpFamily::IPv4;
@@ -176,6 +183,38 @@ mod wasm {
             assert_eq!(netfilter::iptables::parse(&text).unwrap().len(), 2);
             text.len()
         });
+    }
+
+    /// Edits of a whole node, in pieces as the page does it: all of it, and the longest piece.
+    fn node_answers(services: usize, edits: &[&str]) {
+        let size = Size { namespaces: services / 50, nodes: NODES, services, endpoints: services * 15 };
+        let before = synthetic::cluster(size, 1);
+        let node = first_node(&before);
+        for edit in edits {
+            let edits = parse(&format!("[{{node: {}, {edit}}}]", node.name())).unwrap();
+            let (start, mut flows) = (now(), 0);
+            let (since, longest, pauses) = (Cell::new(start), Cell::new(0.0_f64), Cell::new(0));
+            let pause = async || {
+                longest.set(longest.get().max(now() - since.get()));
+                since.set(now());
+                pauses.set(pauses.get() + 1);
+            };
+            pace::at_once(async {
+                let after = apply(&before, &edits, Timestamp::UNIX_EPOCH).unwrap();
+                pause().await;
+                let options = Options { changed: Some(&after.changed), ..Options::at(Timestamp::UNIX_EPOCH) };
+                let difference = difference_paced(&before, &after.state, &options, &pause).await;
+                pause().await;
+                flows = difference.flows.len();
+            });
+            console_log!(
+                "a whole answer, {services} x 15 with pods, iptables: {edit}: {:.0} ms, longest piece {:.0} ms of {}, {flows} flows, {} MiB taken so far",
+                now() - start,
+                longest.get(),
+                pauses.get(),
+                mebibytes()
+            );
+        }
     }
 
     /// What would become of traffic if one object were edited: the edit, flows, connections, rules and findings, with 150,000 pods.

@@ -537,3 +537,34 @@ fn two_services_that_define_one_variable_are_a_conflict() {
     assert_eq!(environment_of("", &format!("{web}{clash}")).conflicts, ["WEB_SERVICE_PORT"]);
     assert_eq!(environment_of("", &format!("{web}{apart}")).conflicts, Vec::<String>::new());
 }
+
+#[test]
+fn addresses_have_names_too() {
+    let state = cluster();
+    let (dns, z) = (Dns::new(&state), "svc.cluster.local");
+    let rows = [
+        ("10.96.1.5", format!("PTR web.prod.{z}")),
+        ("fd00:10:96::5", format!("PTR web.prod.{z}")),
+        // Endpoints of any kind of Service, if they are ready.
+        ("10.244.0.5", format!("PTR 10-244-0-5.web.prod.{z}")),
+        ("10.244.0.6", "elsewhere".to_owned()),
+        ("10.244.1.2", format!("PTR pg-0.pg.shop.{z}")),
+        ("fd00::12", format!("PTR pg-0.pg.shop.{z}")),
+        // A pod that is nobody's endpoint, an external name that is an address, and the rest of the world.
+        ("10.244.3.3", "elsewhere".to_owned()),
+        ("192.0.2.1", "elsewhere".to_owned()),
+    ];
+    for (ip, expected) in &rows {
+        assert_eq!(short(&dns.names(ip.parse().unwrap())), *expected, "{ip}");
+    }
+    let client = state.pods().get(&Key::new("shop", "client")).unwrap();
+    let lookup = Resolver::of(&state, client, &dns.zone).names(&dns, "10.96.1.5".parse().unwrap());
+    let asked: Vec<&str> = lookup.queries.iter().map(|query| &*query.name).collect();
+    assert_eq!(asked, ["5.1.96.10.in-addr.arpa"], "no search path");
+    // Who does not ask the cluster's DNS hears what another server says.
+    let host = Resolver {
+        nameserver: vipscope_shared::discovery::Nameserver::Node,
+        ..Resolver::of(&state, client, &dns.zone)
+    };
+    assert_eq!(short(&host.names(&dns, "10.96.1.5".parse().unwrap()).queries[0].answer), "elsewhere");
+}

@@ -534,7 +534,7 @@ fn said_of_moved<'a>(
 ) -> Vec<(&'a FlowChange, &'a SourceClass)> {
     let is_it = |class: &&SourceClass| {
         (&class.nodes[..], class.moved_from.as_ref(), class.origin)
-            == (&[to.clone()], Some(from), Origin::Pod)
+            == (std::slice::from_ref(to), Some(from), Origin::Pod)
             && class.pods.contains(pod)
     };
     let is_target = |flow: &&FlowChange| {

@@ -11,8 +11,11 @@
 #[path = "support/small.rs"]
 mod small;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -21,9 +24,11 @@ use vipscope_shared::controllers::{endpoints, endpointslices, mirroring};
 use vipscope_shared::delta::{Change, Object};
 use vipscope_shared::manifest::{decode_as, encode};
 use vipscope_shared::model::{ClusterState, Key, Keyed, Kind, ObjectRef, Pod, Text};
+use vipscope_shared::pace;
 use vipscope_shared::synthetic::{self, Random, Size};
 use vipscope_shared::whatif::apply::{Edited, apply};
-use vipscope_shared::whatif::edit::{Edit, NodeEdit, ObjectName, PodEdit, WorkloadName, export, link};
+use vipscope_shared::whatif::edit::{Edit, NodeEdit, ObjectName, PodEdit, WorkloadName, export, link, parse};
+use vipscope_shared::whatif::{Options, difference_paced, difference_with};
 
 const CLUSTERS: u64 = 150;
 
@@ -346,4 +351,45 @@ fn objects_survive_the_way_to_json_and_back() {
         checked += 1;
     }
     assert!(checked > 1000, "{checked}");
+}
+
+/// A pause that has to be waited for.
+struct Pause(bool);
+
+impl Future for Pause {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Pause>, _: &mut Context<'_>) -> Poll<()> {
+        match std::mem::replace(&mut self.0, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+#[test]
+fn pauses_change_nothing_and_are_offered_often() {
+    let size = Size { namespaces: 3, nodes: 6, services: 60, endpoints: 300 };
+    let before = synthetic::cluster(size, 1);
+    let edits = [
+        "[{op: node, node: node-02, state: drain}]",
+        "[{op: node, node: node-02, state: lost}]",
+        "[{op: zone, node: node-02, zone: elsewhere}]",
+        "[{op: proxy, node: '*', set: {mode: nftables}}]",
+    ];
+    for text in edits {
+        let after = apply(&before, &parse(text).unwrap(), Timestamp::UNIX_EPOCH).unwrap();
+        for changed in [Some(&after.changed[..]), None] {
+            let options = Options { changed, ..Options::at(Timestamp::UNIX_EPOCH) };
+            let count = Cell::new(0);
+            let pause = async || {
+                count.set(count.get() + 1);
+                Pause(false).await;
+            };
+            let paced = pace::at_once(difference_paced(&before, &after.state, &options, &pause));
+            assert_eq!(paced, difference_with(&before, &after.state, &options), "{text}");
+            let expected = if text.contains("zone") { 10 } else { 60 };
+            assert!(count.get() >= expected, "{text}: {} pauses", count.get());
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use gloo_timers::future::TimeoutFuture;
-use leptos::prelude::window;
+use leptos::prelude::{document, window};
 
 /// Longest time to work without letting the page draw, in milliseconds. One step more may be taken.
 const SLICE_MS: f64 = 8.0;
@@ -63,6 +63,14 @@ impl Watch {
     pub async fn rest(&self) {
         if self.is_over() {
             self.pause().await;
+        }
+    }
+
+    /// Tells measurements what it took: on the document, as the map's figures are.
+    pub fn witness(&self, attribute: &str) {
+        if let Some(root) = document().document_element() {
+            let text = format!("{:.0} ms, longest {:.0} ms", self.worked(), self.longest());
+            let _ = root.set_attribute(attribute, &text);
         }
     }
 

@@ -3,8 +3,11 @@
 //! Upstream: `pkg/controller/endpoint/endpoints_controller.go`, `pkg/api/v1/endpoints/util.go` (`RepackSubsets`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::endpointslices::{families, is_managed, pod_ip, published_hostname, resolve_ports, target_of};
+use super::endpointslices::{
+    families, is_managed, pod_ip, published_hostname, resolve_ports, selected, target_of,
+};
 use super::{ENDPOINTS_MANAGED_BY_LABEL, HEADLESS_LABEL};
 use crate::model::{
     ClusterState, EndpointPort, Endpoints, IpFamily, Keyed, Labels, Meta, Pod, Service, Subset,
@@ -20,7 +23,12 @@ const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 
 /// The Endpoints to write for `service`, or `None` if they are as they should be or not this controller's business.
 pub fn plan(state: &ClusterState, service: &Service) -> Option<Endpoints> {
-    let wanted = desired(state, service)?;
+    plan_for(state, service, &selected(state, service))
+}
+
+/// [`plan`], where the caller knows the pods that the Service selects.
+pub fn plan_for(state: &ClusterState, service: &Service, pods: &[Arc<Pod>]) -> Option<Endpoints> {
+    let wanted = desired_for(service, pods)?;
     let existing = state.endpoints().get(service.key());
     let same = existing.is_some_and(|old| {
         old.subsets == wanted.subsets
@@ -32,12 +40,16 @@ pub fn plan(state: &ClusterState, service: &Service) -> Option<Endpoints> {
 
 /// The Endpoints as they should be; `None` for Services that have no selector.
 pub fn desired(state: &ClusterState, service: &Service) -> Option<Endpoints> {
+    desired_for(service, &selected(state, service))
+}
+
+fn desired_for(service: &Service, pods: &[Arc<Pod>]) -> Option<Endpoints> {
     if !is_managed(service) {
         return None;
     }
     let family = families(service)[0];
     let mut by_ports: BTreeMap<Vec<EndpointPort>, Subset> = BTreeMap::new();
-    for pod in state.selected_pods(service) {
+    for pod in pods {
         add(&mut by_ports, service, pod, family);
     }
     let mut meta = Meta::named(service.key().clone());

@@ -22,6 +22,16 @@ pub const MAX_ENDPOINTS: usize = 100;
 /// What to write so that `service`'s slices fit its pods and their nodes. A Service without a selector, or of type
 /// ExternalName, is left alone, and so are the slices of other managers. `suffix` gives the random end of new names.
 pub fn plan(state: &ClusterState, service: &Service, suffix: &mut dyn FnMut() -> Text) -> SlicePlan {
+    plan_for(state, service, &selected(state, service), suffix)
+}
+
+/// [`plan`], where the caller knows the pods that the Service selects.
+pub fn plan_for(
+    state: &ClusterState,
+    service: &Service,
+    pods: &[Arc<Pod>],
+    suffix: &mut dyn FnMut() -> Text,
+) -> SlicePlan {
     if !is_managed(service) {
         return SlicePlan::default();
     }
@@ -30,7 +40,7 @@ pub fn plan(state: &ClusterState, service: &Service, suffix: &mut dyn FnMut() ->
     let shape = Shape { meta: &meta, capacity: MAX_ENDPOINTS };
     let mut groups: Vec<Group> = Vec::new();
     for family in families(service) {
-        let mut found = family_groups(state, service, family);
+        let mut found = family_groups(state, service, pods, family);
         if found.is_empty() {
             found.push(Group {
                 address_type: address_type(family),
@@ -41,6 +51,10 @@ pub fn plan(state: &ClusterState, service: &Service, suffix: &mut dyn FnMut() ->
         groups.extend(found);
     }
     slice_plan::plan(groups, &existing, &shape, suffix)
+}
+
+pub(super) fn selected(state: &ClusterState, service: &Service) -> Vec<Arc<Pod>> {
+    state.selected_pods(service).cloned().collect()
 }
 
 /// True if a controller keeps endpoints for it: it has a selector and is not an ExternalName.
@@ -128,9 +142,9 @@ fn slice_labels(service: &Service) -> Labels {
 }
 
 /// The Service's endpoints of one family, grouped by their exact ports.
-fn family_groups(state: &ClusterState, service: &Service, family: IpFamily) -> Vec<Group> {
+fn family_groups(state: &ClusterState, service: &Service, pods: &[Arc<Pod>], family: IpFamily) -> Vec<Group> {
     let mut groups: BTreeMap<Vec<EndpointPort>, Group> = BTreeMap::new();
-    for pod in state.selected_pods(service).filter(|pod| !pod.phase.is_final()) {
+    for pod in pods.iter().filter(|pod| !pod.phase.is_final()) {
         let node = pod.node.as_deref().and_then(|name| state.node(name));
         let Some(ip) = pod_ip(pod, family) else { continue };
         if node.is_none() && !service.publish_not_ready {

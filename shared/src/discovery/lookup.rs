@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::records::{Answer, Dns};
+use super::records::{Answer, Dns, reverse};
 use crate::model::{ClusterState, DnsPolicy, Key, Keyed, Pod, PodDns, Text};
 
 /// Whom the pod asks.
@@ -126,6 +126,13 @@ impl Resolver {
     /// Looks up the SRV records of `name`.
     pub fn services(&self, dns: &Dns<'_>, name: &str) -> Lookup {
         self.lookup(name, |name| dns.services(name))
+    }
+
+    /// Looks up the names of an address: one query, whatever the search path.
+    pub fn names(&self, dns: &Dns<'_>, ip: IpAddr) -> Lookup {
+        let known = self.nameserver == Nameserver::Cluster;
+        let answer = if known { dns.names(ip) } else { Answer::Elsewhere };
+        Lookup { queries: vec![Query { name: reverse(ip), answer }] }
     }
 
     fn lookup(&self, name: &str, ask: impl Fn(&str) -> Answer) -> Lookup {

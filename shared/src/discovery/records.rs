@@ -211,6 +211,32 @@ impl<'a> Dns<'a> {
         self.answer(name, Wanted::Services)
     }
 
+    /// The names of an address, by its name in `in-addr.arpa` or `ip6.arpa`: of the Service whose cluster IP it is, or else of every
+    /// ready endpoint that has it, of whatever Service (CoreDNS, `plugin/kubernetes/reverse.go`). kubeadm's CoreDNS asks its upstream
+    /// about all other addresses.
+    pub fn names(&self, ip: IpAddr) -> Answer {
+        let record = |target| Record { name: reverse(ip), data: Data::Ptr { target } };
+        let has = |service: &&std::sync::Arc<Service>| {
+            service.service_type != ServiceType::ExternalName && service.cluster_ip.ips().contains(&ip)
+        };
+        if let Some(service) = self.state.services().values().find(has) {
+            return Answer::Records(vec![record(self.service_name(service.key()))]);
+        }
+        let slices = self.state.slices().values().filter(|slice| {
+            slice.endpoints.iter().any(|endpoint| endpoint.addresses.iter().any(|one| one.ip() == Some(ip)))
+        });
+        let owners: std::collections::BTreeSet<Key> = slices.filter_map(|slice| slice.service()).collect();
+        let mut records = Vec::new();
+        for service in &owners {
+            let here = self.ready_endpoints(service).filter(|(.., address)| *address == ip);
+            let name = |endpoint| format!("{}.{}", endpoint_label(endpoint, ip), self.service_name(service));
+            records.extend(here.map(|(_, endpoint, _)| record(name(endpoint))));
+        }
+        records.sort();
+        records.dedup();
+        if records.is_empty() { Answer::Elsewhere } else { Answer::Records(records) }
+    }
+
     fn answer(&self, name: &str, wanted: Wanted) -> Answer {
         let mut name = name.trim_end_matches('.').to_lowercase();
         let mut chain: Vec<Record> = Vec::new();
@@ -379,7 +405,7 @@ fn undashed(label: &str) -> Option<IpAddr> {
 }
 
 /// The name in `in-addr.arpa` or `ip6.arpa`.
-fn reverse(ip: IpAddr) -> String {
+pub(super) fn reverse(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, c, d] = ip.octets();

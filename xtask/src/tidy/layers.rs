@@ -27,13 +27,14 @@ const SHARED: &[(&str, Uses)] = &[
     ("trace", Only(&["netfilter", "model"])),
     ("predict", Only(&["model", "netfilter", "proxy", "trace"])),
     ("discovery", Only(&["model"])),
+    ("pace", Only(&[])),
     ("diagnose", AnythingBut(&["delta", "whatif", "scene", "api", "synthetic"])),
     ("traffic", Only(&["model"])),
     ("whatif", AnythingBut(&["scene", "api", "synthetic"])),
     ("scene", Only(&["model", "proxy", "trace", "predict", "diagnose", "whatif", "traffic"])),
     ("api", AnythingBut(&["synthetic"])),
     // Generated clusters for tests and benchmarks.
-    ("synthetic", Only(&["model", "delta", "manifest"])),
+    ("synthetic", Only(&["model", "delta", "manifest", "controllers"])),
 ];
 
 /// `backend/src`: modules that must stand alone; the others may use anything.

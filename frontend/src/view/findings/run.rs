@@ -149,7 +149,7 @@ impl FindingsRun {
             let is_new = self.findings.with_untracked(|old| old.as_deref() != Some(&findings));
             watch.stop();
             self.worked.set_value(watch.worked());
-            witness(&watch);
+            watch.witness("data-checks");
             // Another cluster may have come while this was worked out.
             let is_current =
                 store.peek(|data| data.revision.as_ref().is_some_and(|revision| revision.epoch == epoch));
@@ -162,13 +162,5 @@ impl FindingsRun {
         if outrun {
             self.want(store);
         }
-    }
-}
-
-/// What a run took, for measurements: on the document, as the map's figures are.
-fn witness(watch: &Watch) {
-    if let Some(root) = document().document_element() {
-        let text = format!("{:.0} ms, longest {:.0} ms", watch.worked(), watch.longest());
-        let _ = root.set_attribute("data-checks", &text);
     }
 }

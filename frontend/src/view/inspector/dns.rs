@@ -238,10 +238,10 @@ fn look_up(state: &ClusterState, name: &str, asker: Key) -> Asked {
     let found = state.pods().get(&asker).map(|pod| {
         let resolver = Resolver::of(state, pod, &dns.zone);
         // Names of SRV records start with an underscore, and no others do.
-        let lookup = if name.starts_with('_') {
-            resolver.services(&dns, name)
-        } else {
-            resolver.addresses(&dns, name)
+        let lookup = match name.parse() {
+            Ok(ip) => resolver.names(&dns, ip),
+            Err(_) if name.starts_with('_') => resolver.services(&dns, name),
+            Err(_) => resolver.addresses(&dns, name),
         };
         (resolver, lookup)
     });
@@ -287,6 +287,9 @@ fn answer_words(answer: &Answer) -> (Mark, &'static str) {
 }
 
 fn why_this_order(name: &str, resolver: &Resolver) -> String {
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return "An address: programs connect to it without asking. This is who asks for its name, as with dig -x.".to_owned();
+    }
     if name.ends_with('.') {
         return "It ends in a dot, so it is asked for as it is.".to_owned();
     }

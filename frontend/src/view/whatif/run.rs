@@ -186,6 +186,7 @@ impl WhatIf {
         let is_over = || self.turn.get_value() != turn;
         let Some(outcome) = unless(is_over, ask(&state, &edits, now, &pause)).await else { return };
         watch.stop();
+        watch.witness("data-whatif");
         let outrun = self.phase.get_value() == Phase::Outrun;
         self.phase.set_value(Phase::Idle);
         self.took.set_value(watch.worked());

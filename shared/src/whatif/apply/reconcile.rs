@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::world::{World, suffix};
 use crate::controllers::slice_plan::SlicePlan;
 use crate::controllers::{endpoints, endpointslices, mirroring};
@@ -15,17 +17,43 @@ use crate::model::{
 
 /// A plan that was carried out leaves nothing to do. More rounds than this would be a fault of a plan.
 const ROUNDS: usize = 4;
+/// So many Services of a namespace look for their pods one by one.
+const FEW: usize = 4;
 
 pub(super) fn run(world: &mut World<'_>) {
     let known = Known::of(world.before);
     let services = affected(world);
+    let selected = known.pods.then(|| selected(&world.state, &services)).unwrap_or_default();
     for key in services {
+        let pods = selected.get(&key).map_or(&[][..], Vec::as_slice);
         for _ in 0..ROUNDS {
-            if !round(world, &key, &known) {
+            if !round(world, &key, pods, &known) {
                 break;
             }
         }
     }
+}
+
+/// The pods of these Services. Those of a namespace are looked at once, if many ask.
+fn selected(state: &ClusterState, services: &BTreeSet<Key>) -> FxHashMap<Key, Vec<Arc<Pod>>> {
+    let mut found: FxHashMap<Key, Vec<Arc<Pod>>> = FxHashMap::default();
+    for asking in services.iter().collect::<Vec<_>>().chunk_by(|a, b| a.namespace == b.namespace) {
+        if asking.len() <= FEW {
+            for service in asking.iter().filter_map(|key| state.services().get(key)) {
+                let pods = state.selected_pods(service).cloned().collect();
+                found.insert(service.key().clone(), pods);
+            }
+            continue;
+        }
+        let namespace = &asking[0].namespace;
+        let selectors = state.selectors_in(namespace);
+        for pod in state.pods().in_namespace(namespace) {
+            for service in selectors.that_select(pod).filter(|service| services.contains(*service)) {
+                found.entry(service.clone()).or_default().push(pod.clone());
+            }
+        }
+    }
+    found
 }
 
 /// What the cluster shows of the objects that controllers read and write.
@@ -50,16 +78,16 @@ impl Known {
 }
 
 /// Answers whether anything was written.
-fn round(world: &mut World<'_>, key: &Key, known: &Known) -> bool {
+fn round(world: &mut World<'_>, key: &Key, pods: &[Arc<Pod>], known: &Known) -> bool {
     let mut wrote = false;
     let service: Option<Arc<Service>> = world.state.services().get(key).cloned();
     if let Some(service) = service.filter(|_| known.pods) {
-        let wanted = known.endpoints.then(|| endpoints::plan(&world.state, &service)).flatten();
+        let wanted = known.endpoints.then(|| endpoints::plan_for(&world.state, &service, pods)).flatten();
         if let Some(object) = wanted {
             world.put(Object::Endpoints(Arc::new(object)));
             wrote = true;
         }
-        let plan = endpointslices::plan(&world.state, &service, &mut suffixes(&world.state, key));
+        let plan = endpointslices::plan_for(&world.state, &service, pods, &mut suffixes(&world.state, key));
         wrote |= carry_out(world, plan);
     }
     let plan = mirroring::plan(&world.state, key, &mut suffixes(&world.state, key));
