@@ -23,7 +23,10 @@ const FEW: usize = 4;
 pub(super) fn run(world: &mut World<'_>) {
     let known = Known::of(world.before);
     let services = affected(world);
-    let selected = known.pods.then(|| selected(&world.state, &services)).unwrap_or_default();
+    let selected = match known.pods {
+        true => selected(&world.state, &services),
+        false => FxHashMap::default(),
+    };
     for key in services {
         let pods = selected.get(&key).map_or(&[][..], Vec::as_slice);
         for _ in 0..ROUNDS {
