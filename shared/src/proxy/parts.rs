@@ -74,6 +74,16 @@ impl Diff {
         }
     }
 
+    /// Takes out lines that another difference has, too: each as often as it is there.
+    pub(crate) fn subtract(&mut self, other: &Diff) {
+        for (name, theirs) in &other.parts {
+            if let Some(ours) = self.parts.get_mut(name) {
+                ours.removed = lacking(&ours.removed, &theirs.removed);
+                ours.added = lacking(&ours.added, &theirs.added);
+            }
+        }
+    }
+
     /// Applies the difference to the parts that it starts from. The order of lines in a part that all Services share is
     /// not kept.
     pub fn apply(&self, parts: &mut Parts) {

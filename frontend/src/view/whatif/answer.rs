@@ -57,7 +57,9 @@ pub fn AnswerPane() -> impl IntoView {
         Face::Answer => view! { <Answered/> }.into_any(),
     }
     };
-    view! { <div data-testid="whatif-answer">{body}</div> }
+    // What stands there answers the question before.
+    let busy = move || whatif.busy.get().to_string();
+    view! { <div class="whatif-answer" data-testid="whatif-answer" aria-busy=busy>{body}</div> }
 }
 
 fn refused(index: usize, reason: &str) -> AnyView {

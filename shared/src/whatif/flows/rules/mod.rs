@@ -22,7 +22,7 @@ use crate::proxy::parts::{Diff, Parts};
 use crate::proxy::ports::PortInfo;
 use crate::proxy::{self, Rules, find_node};
 use crate::whatif::difference::RulesChange;
-use units::{Found, Units};
+use units::{Found, Units, Which};
 use witnesses::Witnesses;
 
 impl Survey<'_> {
@@ -36,19 +36,28 @@ impl Survey<'_> {
         }
         let ipvs = self.places.iter().any(|place| place.after.mode == ProxyMode::Ipvs);
         let witnesses = ipvs.then(|| Witnesses::of(&self.worlds[1], &self.touched));
+        let by_service = |place: &Place<'_>| place.shape.is_some() && is_by_service(place);
+        let is_whole = |place: &&Place<'_>| !self.is_only_of_services(place, sizes[&place.family]);
+        let all = match self.places.iter().filter(is_whole).any(by_service) {
+            true => self.worlds.iter().flat_map(|world| world.state.services().keys()).cloned().collect(),
+            false => self.zoned.clone(),
+        };
         let mut units: BTreeMap<IpFamily, Units<'_>> = BTreeMap::new();
         for place in &self.places {
             pause().await;
             let modes = [Some(place.before.mode), Some(place.after.mode)];
             let size = sizes[&place.family];
-            let of_shape =
-                place.shape.filter(|_| is_by_service(place) && self.is_only_of_services(place, size));
-            let found = match of_shape {
+            let found = match place.shape.filter(|_| is_by_service(place)) {
                 Some(shape) => {
                     let units = units.entry(place.family).or_insert_with(|| {
-                        Units::of(&self.worlds, [&self.touched, &self.zoned], place.family, size[1], limit)
+                        Units::of(&self.worlds, [&self.touched, &self.zoned, &all], place.family, size, limit)
                     });
-                    units.on(shape, place, pause).await
+                    let which = match place.differs {
+                        _ if !self.is_only_of_services(place, size) => Which::All,
+                        Differs::Zone => Which::Zoned,
+                        _ => Which::Touched,
+                    };
+                    units.on(shape, place, which, pause).await
                 }
                 None => self.found(&self.diff_of(place, size, witnesses.as_ref()), limit),
             };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::super::places::{Differs, Place};
+use super::super::places::Place;
 use super::super::standing::{Depends, Standing};
 use super::super::world::{World, addresses, numbers};
 use crate::model::{IpFamily, Key, ProxyMode};
@@ -49,12 +49,21 @@ impl Found {
     }
 }
 
+/// The Services that a change concerns on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Which {
+    /// Those that it can concern anywhere.
+    Touched,
+    /// Also those with hints for zones.
+    Zoned,
+    /// Every one, and what all have in common.
+    All,
+}
+
 /// The Services that a change can concern, in one family.
 pub(super) struct Units<'a> {
     units: Vec<Unit>,
-    /// Those that it concerns where the node is in the zone that it was in.
-    touched: Vec<bool>,
-    size: ClusterSize,
+    sizes: [ClusterSize; 2],
     limit: usize,
     /// By shape, unit and standing.
     made: FxHashMap<(usize, usize, Standing), Rc<Found>>,
@@ -67,6 +76,8 @@ struct Unit {
     ports: [Arc<[PortInfo]>; 2],
     is_same: bool,
     depends: Depends,
+    /// Where it is concerned.
+    which: Which,
 }
 
 /// What lines of two Services can have in common.
@@ -79,20 +90,25 @@ enum Token {
 impl<'a> Units<'a> {
     pub fn of(
         worlds: &[World<'a>; 2],
-        [touched, zoned]: [&'a BTreeSet<Key>; 2],
+        [touched, zoned, all]: [&'a BTreeSet<Key>; 3],
         family: IpFamily,
-        size: ClusterSize,
+        sizes: [ClusterSize; 2],
         limit: usize,
     ) -> Units<'a> {
-        let keys = joined(worlds, zoned, family);
+        let keys = joined(worlds, all, family);
         let unit = |keys: &Vec<&Key>| {
             let ports = worlds.each_ref().map(|world| ports_of(world, keys, family));
-            Unit { is_same: ports[0] == ports[1], depends: Depends::of(&ports), ports }
+            let is_in = |set: &BTreeSet<Key>| keys.iter().any(|key| set.contains(*key));
+            let which = match () {
+                () if is_in(touched) => Which::Touched,
+                () if is_in(zoned) => Which::Zoned,
+                () => Which::All,
+            };
+            Unit { is_same: ports[0] == ports[1], depends: Depends::of(&ports), which, ports }
         };
         Units {
             units: keys.iter().map(unit).collect(),
-            touched: keys.iter().map(|keys| keys.iter().any(|key| touched.contains(*key))).collect(),
-            size,
+            sizes,
             limit,
             made: FxHashMap::default(),
             joined: FxHashMap::default(),
@@ -101,23 +117,41 @@ impl<'a> Units<'a> {
     }
 
     /// The difference on a node of this shape.
-    pub async fn on(&mut self, shape: usize, place: &Place<'_>, pause: &impl AsyncFn()) -> Found {
-        let in_zone = place.differs == Differs::Zone;
-        let mut all: Vec<(usize, Rc<Found>)> = Vec::new();
-        for nth in 0..self.units.len() {
-            let Unit { ports, is_same, depends } = &self.units[nth];
-            let differs = in_zone || (self.touched[nth] && !is_same);
-            if !differs {
+    pub async fn on(
+        &mut self,
+        shape: usize,
+        place: &Place<'_>,
+        which: Which,
+        pause: &impl AsyncFn(),
+    ) -> Found {
+        let (sizes, limit) = (self.sizes, self.limit);
+        // It names the node's own addresses, which the lines of Services don't.
+        let frame = match which {
+            Which::All => difference(&[Arc::default(), Arc::default()], place, sizes),
+            _ => Diff::default(),
+        };
+        let mut all: Vec<(Option<usize>, Rc<Found>)> = Vec::new();
+        if !frame.is_empty() {
+            all.push((None, Rc::new(Found::of(&frame, limit))));
+        }
+        for (nth, Unit { ports, is_same, depends, which: of_unit }) in self.units.iter().enumerate() {
+            if *of_unit > which || (*is_same && which == Which::Touched) {
                 continue;
             }
             let standing = Standing::of([&ports[0], &ports[1]], *depends, place);
-            let (size, limit) = (self.size, self.limit);
-            let make = || Rc::new(found(ports, place, size, limit));
+            let make = || {
+                let mut diff = difference(ports, place, sizes);
+                diff.subtract(&frame);
+                Rc::new(Found::of(&diff, limit))
+            };
             let made = self.made.entry((shape, nth, standing)).or_insert_with(make).clone();
             if made.added + made.removed > 0 {
-                all.push((nth, made));
+                all.push((Some(nth), made));
             }
             pause().await;
+        }
+        if !frame.is_empty() {
+            return self.join(&all);
         }
         let which = all.iter().map(|(_, found)| Rc::as_ptr(found)).collect();
         if let Some(known) = self.joined.get(&which) {
@@ -128,7 +162,7 @@ impl<'a> Units<'a> {
         joined
     }
 
-    fn join(&self, all: &[(usize, Rc<Found>)]) -> Found {
+    fn join(&self, all: &[(Option<usize>, Rc<Found>)]) -> Found {
         let rank = |nth: usize, line: usize| {
             let (_, found) = &all[nth];
             let RuleLine { line: LineText { part, .. }, fate, .. } = found.lines.get(line)?;
@@ -139,8 +173,8 @@ impl<'a> Units<'a> {
         while let Some(Reverse((_, _, nth, line))) = heads.pop().filter(|_| lines.len() < self.limit) {
             let (unit, found) = &all[nth];
             // Lines of several Services are not told apart here.
-            let service = match &self.keys[*unit][..] {
-                [one] => Some((*one).clone()),
+            let service = match unit.map(|unit| &self.keys[unit][..]) {
+                Some([one]) => Some((*one).clone()),
                 _ => None,
             };
             lines.push(RuleLine { service, ..found.lines[line].clone() });
@@ -162,16 +196,16 @@ fn ports_of(world: &World<'_>, keys: &[&Key], family: IpFamily) -> Arc<[PortInfo
     }
 }
 
-fn found(ports: &[Arc<[PortInfo]>; 2], place: &Place<'_>, size: ClusterSize, limit: usize) -> Found {
-    let parts = |ports: &[PortInfo], context: &NodeContext| {
+/// With what all Services have in common.
+fn difference(ports: &[Arc<[PortInfo]>; 2], place: &Place<'_>, sizes: [ClusterSize; 2]) -> Diff {
+    let parts = |side: usize, context: &NodeContext| {
         let rules = match context.mode {
-            ProxyMode::Nftables => Rules::Nftables(proxy::nftables::generate(ports, context)),
-            _ => Rules::Iptables(proxy::iptables::generate_sized(ports, context, size)),
+            ProxyMode::Nftables => Rules::Nftables(proxy::nftables::generate(&ports[side], context)),
+            _ => Rules::Iptables(proxy::iptables::generate_sized(&ports[side], context, sizes[side])),
         };
         rules.parts()
     };
-    let [before, after] = ports;
-    Found::of(&Diff::between(&parts(before, &place.before), &parts(after, &place.after)), limit)
+    Diff::between(&parts(0, &place.before), &parts(1, &place.after))
 }
 
 /// The Services, each with those that it has something in common with.
