@@ -228,7 +228,7 @@ async fn a_node_of_a_large_cluster_is_lost_while_the_page_listens() {
     let patience = Duration::from_secs(60);
     let took = "document.documentElement.dataset.whatif";
     let took = page.until_within("an answer", patience, took).await.unwrap();
-    page.until("the second edit", "document.querySelector('.whatif-chip').innerText.includes('lost')")
+    page.until("the second edit", "document.querySelector('.whatif-chip').innerText.includes('lose')")
         .await
         .unwrap();
     answered(page).await;
