@@ -236,8 +236,9 @@ async fn a_node_of_a_large_cluster_is_lost_while_the_page_listens() {
     println!("a node lost at 1,500 x 10: {all} ms of work, longest piece {longest} ms");
     assert!(longest <= LONGEST_PIECE, "{longest} ms");
     assert!(all > 2.0 * longest, "{all} ms of work, and {longest} ms in one piece");
-    let lost = rows(page).await;
-    assert!(!lost.is_empty());
+    let groups =
+        page.eval("document.querySelectorAll('[data-testid=flows] .flow-group').length").await.unwrap();
+    assert!(groups.as_u64() > Some(0));
     assert_eq!(page.complaints().await.unwrap(), [""; 0]);
 }
 

@@ -1,9 +1,9 @@
 //! One Service, asked on node after node: where rules do the same, the answers of one node are those of the others.
 //!
-//! Rules of two nodes do the same if the nodes have one [shape](super::places::Place::shape), use the same endpoints, name the same
-//! ones as their own, and are in the same source ranges; and if no address of the Services at hand, or of their endpoints, is a node's, for which packets would
-//! be for the node itself. Then a packet is followed on the first of them only: a source counts by the cell of its address, one
-//! of the node's own addresses by its place in the node's list, and so does the destination of a node port.
+//! Rules of two nodes do the same if the nodes have one [shape](super::places::Place::shape) and [stand](super::standing) alike
+//! to the Services at hand, and if none of these has an address or an endpoint that is a node's: packets for it would be for the
+//! node itself. Then a packet is followed on the first of the nodes only. A source counts by the cell of its address, one of the
+//! node's own addresses by its place in the node's list, and so does the destination of a node port.
 
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
@@ -39,7 +39,7 @@ struct Front<'a> {
     closures: [Closure<'a>; 2],
     /// They have the same ports and endpoints before and after.
     is_same: bool,
-    /// None of their addresses and endpoints is a node, or an endpoint that is a Service.
+    /// None of their addresses, and none of their endpoints, is a node's; and no endpoint has an address of a Service.
     is_plain: bool,
     depends: Depends,
 }
