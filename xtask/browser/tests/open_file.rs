@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use vipscope_browser::{Browser, Page, Vipscope};
 
@@ -79,7 +81,14 @@ async fn a_dropped_file_replaces_the_cluster_and_works_without_a_backend() {
     let page = &browser.page;
     page.open(&format!("{origin}/?ns=shop&sel=svc/shop/cart")).await.unwrap();
     state_is(page, "live").await;
-    page.requests().await.unwrap();
+    // The live cluster's last request is the socket of the traffic.
+    let is_last = |asked: &[String]| asked.iter().any(|url| url.ends_with("/traffic"));
+    for _ in 0..200 {
+        if is_last(&page.requests().await.unwrap()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     drop_file(page, "prod.json", &cluster().to_string()).await;
     page.until("the file's Service", "document.querySelector('[data-target=\"svc/filed/web\"]')")
         .await

@@ -222,8 +222,11 @@ async fn a_node_of_a_large_cluster_is_lost_while_the_page_listens() {
     page.until("its actions", "document.querySelector('[data-testid=whatif-actions]')").await.unwrap();
     page.click("[data-testid=whatif-actions] summary").await.unwrap();
     // The first question is given up for the second one, which is asked while it is worked out.
-    let two = "(['drain', 'lost'].forEach((state, nth) => setTimeout(() =>
-        document.querySelector(`[data-testid=whatif-actions] [data-offer=Node] button[data-value=${state}]`).click(), 60 * nth)), true)";
+    let two = "(['drain', 'lost'].forEach((state, nth) => {
+        const at = `[data-testid=whatif-actions] [data-offer=Node] button[data-value=${state}]`;
+        const click = () => { const button = document.querySelector(at); button ? button.click() : setTimeout(click, 5); };
+        setTimeout(click, 60 * nth);
+    }), true)";
     page.eval(two).await.unwrap();
     let patience = Duration::from_secs(60);
     let took = "document.documentElement.dataset.whatif";
