@@ -95,9 +95,10 @@ impl Run {
         let _ = self.phase.try_update_value(|phase| *phase = Phase::Idle);
     }
 
-    /// The cluster is another than before: a question that is being worked out is not given up for that.
+    /// The cluster is another than before: a question that is being worked out, or that is due, is not put off for that.
     fn follow(self) {
         match self.phase.get_value() {
+            Phase::Idle if self.timer.with_value(Option::is_some) => {}
             Phase::Idle => self.later(GATHER),
             Phase::Running | Phase::Outrun => self.phase.set_value(Phase::Outrun),
         }
@@ -105,8 +106,13 @@ impl Run {
 
     fn later(self, wait: Duration) {
         self.cancel();
+        let turn = self.turn.try_get_value();
         let paint = move || {
             request_animation_frame(move || {
+                // It may have been given up while the frame was waited for.
+                if turn.is_none() || turn != self.turn.try_get_value() {
+                    return;
+                }
                 let timer = set_timeout_with_handle(move || self.work(), Duration::ZERO).ok();
                 self.timer.try_update_value(|slot| *slot = timer);
             });
@@ -115,6 +121,7 @@ impl Run {
     }
 
     fn work(self) {
+        let _ = self.timer.try_update_value(Option::take);
         if !self.shell.store.is_loaded() {
             return;
         }

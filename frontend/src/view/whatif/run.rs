@@ -149,17 +149,22 @@ impl WhatIf {
 
     /// Works the answer out when the frame that shows the question is painted.
     fn later(self, wait: Duration) {
+        let turn = self.turn.get_value();
         let work = move || {
             if untrack(|| self.busy.get()) {
-                request_animation_frame(move || set_timeout(move || self.work(), Duration::ZERO));
+                request_animation_frame(move || set_timeout(move || self.work(turn), Duration::ZERO));
             } else {
-                self.work();
+                self.work(turn);
             }
         };
         self.timer.set_value(set_timeout_with_handle(work, wait).ok());
     }
 
-    fn work(self) {
+    /// `turn`: it is the one of the question that this was planned for, or it is given up.
+    fn work(self, turn: u64) {
+        if turn != self.turn.get_value() {
+            return;
+        }
         self.timer.set_value(None);
         if self.shell.whatif_open.get_untracked() {
             spawn_local(self.run());

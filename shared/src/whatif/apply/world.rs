@@ -35,7 +35,7 @@ pub(super) struct World<'a> {
 struct Room {
     ips: FxHashSet<IpAddr>,
     per_node: FxHashMap<Text, u32>,
-    /// How many of the first addresses of a network are known to be taken.
+    /// How many of the first addresses of a network are known to be taken, or are not for pods.
     full: FxHashMap<IpNet, u128>,
 }
 

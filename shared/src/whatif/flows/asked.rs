@@ -8,11 +8,12 @@
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
 use super::change::{Claim, Destination};
-use super::evaluate::{Answers, Changes, Look, Pair, Who};
+use super::evaluate::{Answers, Changed, Changes, Look, Pair, Who};
 use super::places::{Differs, Place};
 use super::standing::{Depends, Standing};
 use super::world::{Closure, World};
@@ -27,8 +28,8 @@ pub(super) struct Asked<'a, 'b> {
     fronts: Vec<Front<'a>>,
     /// By destination, by its address where that is a node's and some Service has it, too, and by whether userspace mode is asked.
     front_of: FxHashMap<(usize, Option<IpAddr>, bool), usize>,
-    ready: Vec<Ready>,
-    ready_of: FxHashMap<(usize, Rules), usize>,
+    /// By front and shape.
+    ready: FxHashMap<(usize, usize, Standing), Rc<Ready>>,
     found: Vec<Found>,
     found_by: FxHashMap<Query, usize>,
 }
@@ -44,14 +45,6 @@ struct Front<'a> {
     depends: Depends,
 }
 
-/// What rules depend on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Rules {
-    /// The node, by its number.
-    Place(usize),
-    Shape(usize, Standing),
-}
-
 /// Rules that are made, and what they have answered.
 pub(super) struct Ready {
     pub pair: Pair,
@@ -65,7 +58,8 @@ pub(super) struct Ready {
 /// Nodes of which this is the same get the same answer.
 #[derive(PartialEq, Eq, Hash)]
 struct Query {
-    ready: usize,
+    /// The rules, by their place in memory: they are kept as long as the query.
+    ready: *const Ready,
     destination: usize,
     /// Of the address in the node's list.
     position: usize,
@@ -75,19 +69,30 @@ struct Query {
 
 /// What differs at a destination, and where.
 struct Found {
-    ready: usize,
+    ready: Rc<Ready>,
     destination: usize,
     /// The address that was asked.
     asked: IpAddr,
-    /// The address that is named, where a node's addresses answer otherwise.
-    named: Option<IpAddr>,
     changes: Changes,
+    /// The number of the node whose sources are the examples.
+    by: usize,
     nodes: Vec<Text>,
+}
+
+/// What was found on a node.
+enum Here {
+    Nothing,
+    /// Other nodes may have it, too: a number in [`Asked::found`].
+    Shared(usize),
+    /// Something in it is the node's own.
+    Own(Found),
 }
 
 /// A destination's address on a node.
 #[derive(Clone, Copy)]
 struct At {
+    /// Of the node.
+    number: usize,
     destination: usize,
     /// Of the address in the node's list.
     position: usize,
@@ -102,113 +107,146 @@ impl<'a, 'b> Asked<'a, 'b> {
             destinations,
             fronts: Vec::new(),
             front_of: FxHashMap::default(),
-            ready: Vec::new(),
-            ready_of: FxHashMap::default(),
+            ready: FxHashMap::default(),
             found: Vec::new(),
             found_by: FxHashMap::default(),
         }
     }
 
-    /// Asks on a node, the `number`th.
-    pub fn on(&mut self, number: usize, place: &'b Place<'a>) {
+    /// Asks on a node, the `number`th. What is only of this node is told at once, so that its rules are not kept.
+    pub fn on(&mut self, number: usize, place: &'b Place<'a>, groups: &mut Groups) {
+        let mut alone: Vec<(usize, Rc<Ready>)> = Vec::new();
         for (destination, (to, _)) in self.destinations.iter().enumerate() {
             if to.family != place.family {
                 continue;
             }
-            let mut by_address: Vec<(At, Option<usize>)> = Vec::new();
+            let mut by_address: Vec<(At, Here)> = Vec::new();
             for (position, ip) in place.addresses_of(to).into_iter().enumerate() {
                 let health = self.compare.health(place, to, ip);
-                let at = At { destination, position, ip, health };
-                by_address.push((at, self.ask(number, place, at)));
+                let at = At { number, destination, position, ip, health };
+                by_address.push((at, self.ask(place, at, &mut alone)));
             }
             // Node ports answer alike on all of the node's addresses, or each is named.
-            let alike = by_address.iter().all(|(_, found)| self.is_same(by_address[0].1, *found));
-            if alike {
-                if let Some(found) = by_address.first().and_then(|(_, found)| *found) {
-                    self.found[found].nodes.push(place.name.clone());
+            let alike = by_address.iter().all(|(_, here)| self.is_same(&by_address[0].1, here));
+            by_address.truncate(if alike { 1 } else { by_address.len() });
+            for (at, here) in by_address {
+                let named = (!alike && to.ip.is_none()).then_some(at.ip);
+                match here {
+                    Here::Nothing => {}
+                    Here::Own(found) => self.tell_one(found, named, groups),
+                    Here::Shared(nth) if alike => self.join(nth, place, at),
+                    Here::Shared(nth) => {
+                        let found = self.found_by(&self.found[nth].ready.clone(), place, at);
+                        found.into_iter().for_each(|found| self.tell_one(found, named, groups));
+                    }
                 }
-                continue;
-            }
-            for (at, found) in by_address {
-                let Some(first) = found.map(|found| &self.found[found]) else { continue };
-                let ready = first.ready;
-                let look = self.look(ready, place, at);
-                let changes = look.who().map(|who| look.changes(&who)).unwrap_or_default();
-                let (asked, named) = (look.asked, to.ip.is_none().then_some(at.ip));
-                let nodes = vec![place.name.clone()];
-                self.found.push(Found { ready, destination, asked, named, changes, nodes });
             }
         }
     }
 
-    /// Adds what was found.
-    pub fn tell(self, groups: &mut Groups) {
-        for found in self.found.into_iter().filter(|found| !found.nodes.is_empty()) {
-            let (to, claim) = &self.destinations[found.destination];
-            let target = to.target(to.ip.or(found.named), claim);
-            let pair = &self.ready[found.ready].pair;
-            for mut changed in found.changes {
-                changed.classes.iter_mut().for_each(|class| class.nodes.clone_from(&found.nodes));
-                groups.add(&target, changed, (pair, to, found.asked), self.compare.worlds);
+    /// Adds what was found on several nodes.
+    pub fn tell(mut self, groups: &mut Groups) {
+        for found in std::mem::take(&mut self.found) {
+            if !found.nodes.is_empty() {
+                self.tell_one(found, None, groups);
             }
         }
     }
 
-    fn is_same(&self, one: Option<usize>, other: Option<usize>) -> bool {
-        let changes = |found: Option<usize>| found.map_or(&[][..], |found| &self.found[found].changes[..]);
-        let (one, other) = (changes(one), changes(other));
+    /// `named`: the node's address, where others answer otherwise.
+    fn tell_one(&self, found: Found, named: Option<IpAddr>, groups: &mut Groups) {
+        let (to, claim) = &self.destinations[found.destination];
+        let target = to.target(to.ip.or(named), claim);
+        for mut changed in found.changes {
+            changed.classes.iter_mut().for_each(|class| class.nodes.clone_from(&found.nodes));
+            groups.add(&target, changed, (&found.ready.pair, to, found.asked), self.compare.worlds);
+        }
+    }
+
+    /// The node has it, too. The first one gives the examples.
+    fn join(&mut self, nth: usize, place: &'b Place<'a>, at: At) {
+        if self.found[nth].nodes.is_empty() && self.found[nth].by != at.number {
+            let ready = self.found[nth].ready.clone();
+            if let Some(found) = self.found_by(&ready, place, at) {
+                self.found[nth] = Found { nodes: Vec::new(), ..found };
+            }
+        }
+        self.found[nth].nodes.push(place.name.clone());
+    }
+
+    fn is_same(&self, one: &Here, other: &Here) -> bool {
+        let (one, other) = (self.changes(one), self.changes(other));
         one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_same(other))
     }
 
-    /// What is found there; `None`: nothing can differ.
-    fn ask(&mut self, number: usize, place: &'b Place<'a>, at: At) -> Option<usize> {
+    fn changes<'c>(&'c self, here: &'c Here) -> &'c [Changed] {
+        match here {
+            Here::Nothing => &[],
+            Here::Shared(nth) => &self.found[*nth].changes,
+            Here::Own(found) => &found.changes,
+        }
+    }
+
+    /// `alone`: rules that are only this node's, by front.
+    fn ask(&mut self, place: &'b Place<'a>, at: At, alone: &mut Vec<(usize, Rc<Ready>)>) -> Here {
         let front = self.front(place, at);
         let Front { is_same, is_plain, .. } = self.fronts[front];
         let is_healthy = at.health[0] == at.health[1];
         if is_same && is_healthy && place.differs == Differs::Nothing && !place.is_userspace() {
-            return None;
+            return Here::Nothing;
         }
-        let shape = place.shape.filter(|_| is_plain);
-        if let Some(shape) = shape {
-            let Front { closures: [before, after], depends, .. } = &self.fronts[front];
-            let standing = Standing::of([&before.ports, &after.ports], *depends, place);
-            let rules = Rules::Shape(shape, standing);
-            let ready = self.ready(front, rules, place);
-            if self.ready[ready].is_like(place) {
-                let look = self.look(ready, place, at);
-                if look.is_quiet() {
-                    return None;
-                }
-                if let Some(who) = look.who() {
-                    return Some(self.find(ready, place, at, who));
-                }
+        if let Some(shape) = place.shape.filter(|_| is_plain)
+            && let Some(ready) = self.shared(front, shape, place)
+            && ready.is_like(place)
+        {
+            let look = self.look(&ready, place, at);
+            if look.is_quiet() {
+                return Here::Nothing;
+            }
+            if let Some(who) = look.who() {
+                return self.find(&ready, place, at, who);
             }
         }
-        let ready = self.ready(front, Rules::Place(number), place);
-        let who = self.look(ready, place, at).who()?;
-        Some(self.find(ready, place, at, who))
+        let known = alone.iter().find(|(known, _)| *known == front).map(|(_, ready)| ready.clone());
+        let ready = known.unwrap_or_else(|| {
+            let ready = Rc::new(self.make(front, place, false));
+            alone.push((front, ready.clone()));
+            ready
+        });
+        self.found_by(&ready, place, at).map_or(Here::Nothing, Here::Own)
     }
 
-    fn find(&mut self, ready: usize, place: &'b Place<'a>, at: At, who: Who) -> usize {
-        let At { destination, position, health, .. } = at;
-        let query = Query { ready, destination, position, health, who };
+    fn find(&mut self, ready: &Rc<Ready>, place: &'b Place<'a>, at: At, who: Who) -> Here {
+        let At { number, destination, position, health, .. } = at;
+        let query = Query { ready: Rc::as_ptr(ready), destination, position, health, who };
         if let Some(found) = self.found_by.get(&query) {
-            return *found;
+            return Here::Shared(*found);
         }
         let look = self.look(ready, place, at);
         let changes = look.changes(&query.who);
-        let found = Found { ready, destination, asked: look.asked, named: None, changes, nodes: Vec::new() };
-        let nth = self.found.len();
-        if found.changes.iter().all(|changed| changed.is_of_any_node()) {
-            self.found_by.insert(query, nth);
+        let is_shared = changes.iter().all(Changed::is_of_any_node);
+        let nodes = if is_shared { Vec::new() } else { vec![place.name.clone()] };
+        let found =
+            Found { ready: ready.clone(), destination, asked: look.asked, changes, by: number, nodes };
+        if !is_shared {
+            return Here::Own(found);
         }
         self.found.push(found);
-        nth
+        self.found_by.insert(query, self.found.len() - 1);
+        Here::Shared(self.found.len() - 1)
     }
 
-    fn look<'c>(&'c self, ready: usize, place: &'c Place<'a>, at: At) -> Look<'a, 'c> {
+    /// What is found by these rules on this node alone.
+    fn found_by(&self, ready: &Rc<Ready>, place: &'b Place<'a>, at: At) -> Option<Found> {
+        let look = self.look(ready, place, at);
+        let changes = look.changes(&look.who()?);
+        let (asked, nodes) = (look.asked, vec![place.name.clone()]);
+        let (destination, by) = (at.destination, at.number);
+        Some(Found { ready: ready.clone(), destination, asked, changes, by, nodes })
+    }
+
+    fn look<'c>(&'c self, ready: &'c Ready, place: &'c Place<'a>, at: At) -> Look<'a, 'c> {
         let (to, _) = &self.destinations[at.destination];
-        let ready = &self.ready[ready];
         let asked = match to.kind {
             _ if to.ip.is_some() => at.ip,
             TargetKind::LocalhostNodePort => at.ip,
@@ -252,24 +290,28 @@ impl<'a, 'b> Asked<'a, 'b> {
         }
     }
 
-    /// The rules, unless they are at hand.
-    fn ready(&mut self, front: usize, rules: Rules, place: &Place<'_>) -> usize {
-        let is_shared = matches!(rules, Rules::Shape(..));
-        match self.ready_of.entry((front, rules)) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(free) => {
-                let [before, after] = &self.fronts[front].closures;
-                let [old, new] = self.compare.worlds;
-                let pair = Pair::new(
-                    old.predictor(before, &place.before),
-                    new.predictor(after, &place.after),
-                    place.family,
-                );
-                let (own, answers) = (place.own.clone(), RefCell::default());
-                self.ready.push(Ready { pair, own, is_shared, answers });
-                *free.insert(self.ready.len() - 1)
-            }
+    /// The rules that nodes of the shape have, if nothing tells this one from others.
+    fn shared(&mut self, front: usize, shape: usize, place: &Place<'_>) -> Option<Rc<Ready>> {
+        let Front { closures: [before, after], depends, .. } = &self.fronts[front];
+        let standing = Standing::of([&before.ports, &after.ports], *depends, place);
+        if !standing.is_common() {
+            return None;
         }
+        let key = (front, shape, standing);
+        if let Some(known) = self.ready.get(&key) {
+            return Some(known.clone());
+        }
+        let ready = Rc::new(self.make(front, place, true));
+        self.ready.insert(key, ready.clone());
+        Some(ready)
+    }
+
+    fn make(&self, front: usize, place: &Place<'_>, is_shared: bool) -> Ready {
+        let [before, after] = &self.fronts[front].closures;
+        let [old, new] = self.compare.worlds;
+        let (before, after) = (old.predictor(before, &place.before), new.predictor(after, &place.after));
+        let pair = Pair::new(before, after, place.family);
+        Ready { pair, own: place.own.clone(), is_shared, answers: RefCell::default() }
     }
 }
 

@@ -214,7 +214,9 @@ impl<'a> Look<'a, '_> {
             let change = self.ready.answers.borrow().changes[change].clone();
             Some(Changed { change, classes, example })
         };
-        found.into_iter().filter_map(changed).collect()
+        let mut changes: Changes = found.into_iter().filter_map(changed).collect();
+        changes.sort_by(|a, b| a.change.cmp(&b.change));
+        changes
     }
 
     fn whereabouts(&self) -> Where {

@@ -113,7 +113,7 @@ impl<'a> Survey<'a> {
             let mut asked = Asked::new(&compare, &destinations);
             for (number, place) in self.places.iter().enumerate() {
                 if self.concerns(place, &service) {
-                    asked.on(number, place);
+                    asked.on(number, place, &mut groups);
                     pause().await;
                 }
             }
@@ -278,7 +278,15 @@ impl Groups {
             });
         for class in classes {
             match group.sources.classes.iter_mut().find(|known| known.joins(&class)) {
-                Some(known) => known.nodes.extend(class.nodes),
+                Some(known) => {
+                    // The example is one of the first node.
+                    if class.nodes.first() < known.nodes.first() {
+                        known.example = class.example;
+                        known.nodes.splice(0..0, class.nodes);
+                    } else {
+                        known.nodes.extend(class.nodes);
+                    }
+                }
                 None => group.sources.classes.push(class),
             }
         }
@@ -311,7 +319,7 @@ impl Groups {
     }
 }
 
-/// By their first nodes. An example is on the first node: where classes were joined, that is the first one's still.
+/// By their first nodes.
 fn order(classes: &mut [SourceClass]) {
     for class in classes.iter_mut() {
         class.nodes.sort_unstable();

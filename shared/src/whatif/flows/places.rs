@@ -31,8 +31,8 @@ pub(super) struct Place<'a> {
     /// Addresses of the node's pods that are there in one cluster only, or have moved, and earlier ones of others.
     strays: FxHashSet<IpAddr>,
     pub differs: Differs,
-    /// Places with the same number have rules that do the same, but for their own addresses and for which endpoints are on the
-    /// node or hinted for it. `None`: not known of any other.
+    /// Places with the same number have rules that do the same, but for their own addresses and for how they [stand]
+    /// (super::standing) to a Service. `None`: not known of any other.
     pub shape: Option<usize>,
 }
 
@@ -118,9 +118,11 @@ fn number_shapes(places: &mut [Place<'_>]) {
             })
         }));
     }
+    let mut members = vec![0; known.len()];
+    numbers.iter().flatten().for_each(|number| members[*number] += 1);
     drop(known);
     for (place, number) in places.iter_mut().zip(numbers) {
-        place.shape = number;
+        place.shape = number.filter(|number| members[*number] > 1);
     }
 }
 

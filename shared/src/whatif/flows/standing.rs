@@ -42,6 +42,11 @@ impl Depends {
 }
 
 impl Standing {
+    /// Whether other nodes may stand alike: none of the endpoints is this node's.
+    pub fn is_common(&self) -> bool {
+        self.local.is_empty() && self.categories.iter().all(|categories| categories.local.is_empty())
+    }
+
     /// Of a node to ports, before and after.
     pub fn of(ports: [&[PortInfo]; 2], depends: Depends, place: &Place<'_>) -> Standing {
         let (mut categories, mut ranges, mut local) = (Vec::new(), Vec::new(), Vec::new());

@@ -57,7 +57,9 @@ impl Survey<'_> {
                         Differs::Zone => Which::Zoned,
                         _ => Which::Touched,
                     };
-                    units.on(shape, place, which, pause).await
+                    let mut found = units.on(shape, place, which, pause).await;
+                    self.name_services(&mut found);
+                    found
                 }
                 None => self.found(&self.diff_of(place, size, witnesses.as_ref()), limit),
             };
@@ -109,10 +111,14 @@ impl Survey<'_> {
 
     fn found(&self, diff: &Diff, limit: usize) -> Found {
         let mut found = Found::of(diff, limit);
-        for line in &mut found.lines {
+        self.name_services(&mut found);
+        found
+    }
+
+    fn name_services(&self, found: &mut Found) {
+        for line in found.lines.iter_mut().filter(|line| line.service.is_none()) {
             line.service = self.service_of(&line.line.part, &line.line.text);
         }
-        found
     }
 
     /// The Service that a line names, by its name or by its address.

@@ -130,6 +130,8 @@ impl<'a> Units<'a> {
             Which::All => difference(&[Arc::default(), Arc::default()], place, sizes),
             _ => Diff::default(),
         };
+        // What is only of this node is not kept.
+        let mut is_common = frame.is_empty();
         let mut all: Vec<(Option<usize>, Rc<Found>)> = Vec::new();
         if !frame.is_empty() {
             all.push((None, Rc::new(Found::of(&frame, limit))));
@@ -144,13 +146,19 @@ impl<'a> Units<'a> {
                 diff.subtract(&frame);
                 Rc::new(Found::of(&diff, limit))
             };
-            let made = self.made.entry((shape, nth, standing)).or_insert_with(make).clone();
+            let made = match standing.is_common() {
+                true => self.made.entry((shape, nth, standing)).or_insert_with(make).clone(),
+                false => {
+                    is_common = false;
+                    make()
+                }
+            };
             if made.added + made.removed > 0 {
                 all.push((Some(nth), made));
             }
             pause().await;
         }
-        if !frame.is_empty() {
+        if !is_common {
             return self.join(&all);
         }
         let which = all.iter().map(|(_, found)| Rc::as_ptr(found)).collect();
@@ -172,7 +180,7 @@ impl<'a> Units<'a> {
         let mut lines = Vec::new();
         while let Some(Reverse((_, _, nth, line))) = heads.pop().filter(|_| lines.len() < self.limit) {
             let (unit, found) = &all[nth];
-            // Lines of several Services are not told apart here.
+            // Lines of several Services are told apart by whoever knows their names.
             let service = match unit.map(|unit| &self.keys[unit][..]) {
                 Some([one]) => Some((*one).clone()),
                 _ => None,
