@@ -156,6 +156,15 @@ fn findings_with_pods_10000_x_15(bencher: Bencher) {
     bencher.bench_local(|| diagnose::diagnose(&before, &diagnose::Options::at(Timestamp::UNIX_EPOCH)));
 }
 
+/// Another mode on all 50 nodes: every flow and every rule.
+#[divan::bench(sample_count = 1)]
+fn another_mode_1000_x_15() -> vipscope_shared::whatif::difference::Difference {
+    let before =
+        synthetic::cluster(Size { namespaces: 20, nodes: 50, services: 1_000, endpoints: 15_000 }, 1);
+    let after = with_mode(&before, ProxyMode::Nftables);
+    difference_with(&before, &after, &options())
+}
+
 /// As large as the sandbox: another mode on all nodes.
 #[divan::bench(sample_count = 20)]
 fn another_mode_in_the_sandbox(bencher: Bencher) {
