@@ -202,7 +202,7 @@ fn LookupBox(service: Option<Key>, asker: Option<Key>) -> impl IntoView {
         <datalist id="asker-pods">{options}</datalist>
     });
     view! {
-        <Section title="Look up a name">
+        <Section title="Look up a name or an address">
             <div class="ladder-choices">
                 <label>"name"
                     <input class="field-input mono" data-testid="lookup-name" autocomplete="off" spellcheck="false" maxlength="253"
