@@ -186,6 +186,11 @@ impl ClusterState {
         Selectors::of(self.services.in_namespace(namespace))
     }
 
+    /// [`ClusterState::selectors`] of these Services.
+    pub fn selectors_of<'a>(&'a self, services: impl Iterator<Item = &'a Key>) -> Selectors<'a> {
+        Selectors::of(services.filter_map(|key| self.services.get(key)))
+    }
+
     /// [`ClusterState::selected_pods`] of all Services at once, in one pass over the pods instead of one per Service.
     /// Services that select nothing are left out.
     pub fn selections(&self) -> HashMap<&Key, Vec<&Arc<Pod>>> {

@@ -38,7 +38,7 @@ pub(super) fn run(world: &mut World<'_>) {
 }
 
 /// The pods of these Services. Those of a namespace are looked at once, if many ask.
-fn selected(state: &ClusterState, services: &BTreeSet<Key>) -> FxHashMap<Key, Vec<Arc<Pod>>> {
+fn selected<'a>(state: &'a ClusterState, services: &'a BTreeSet<Key>) -> FxHashMap<Key, Vec<Arc<Pod>>> {
     let mut found: FxHashMap<Key, Vec<Arc<Pod>>> = FxHashMap::default();
     for asking in services.iter().collect::<Vec<_>>().chunk_by(|a, b| a.namespace == b.namespace) {
         if asking.len() <= FEW {
@@ -49,9 +49,9 @@ fn selected(state: &ClusterState, services: &BTreeSet<Key>) -> FxHashMap<Key, Ve
             continue;
         }
         let namespace = &asking[0].namespace;
-        let selectors = state.selectors_in(namespace);
+        let selectors = state.selectors_of(asking.iter().copied());
         for pod in state.pods().in_namespace(namespace) {
-            for service in selectors.that_select(pod).filter(|service| services.contains(*service)) {
+            for service in selectors.that_select(pod) {
                 found.entry(service.clone()).or_default().push(pod.clone());
             }
         }
@@ -126,12 +126,11 @@ fn affected(world: &World<'_>) -> BTreeSet<Key> {
     let states = [world.before, &world.state];
     let mut services = BTreeSet::new();
     // Pods of one workload have the same labels: each set of labels is looked up once.
-    let mut labels: Vec<(Text, Labels)> = Vec::new();
+    let mut labels: FxHashMap<Text, Vec<Labels>> = FxHashMap::default();
     let mut note = |pod: &Pod| {
-        let known =
-            labels.iter().any(|(namespace, each)| namespace == pod.namespace() && *each == pod.meta.labels);
-        if !known {
-            labels.push((pod.namespace().clone(), pod.meta.labels.clone()));
+        let known = labels.entry(pod.namespace().clone()).or_default();
+        if !known.contains(&pod.meta.labels) {
+            known.push(pod.meta.labels.clone());
         }
     };
     for ObjectRef { kind, key } in world.touched() {
@@ -156,7 +155,9 @@ fn affected(world: &World<'_>) -> BTreeSet<Key> {
             Kind::Namespace | Kind::ProxyConfig => {}
         }
     }
-    for (namespace, labels) in &labels {
+    for (namespace, labels) in
+        labels.iter().flat_map(|(namespace, all)| all.iter().map(move |one| (namespace, one)))
+    {
         let selects = |service: &&Arc<Service>| {
             service.selector.as_ref().is_some_and(|selector| selector.selects(labels))
         };
