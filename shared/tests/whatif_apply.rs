@@ -617,3 +617,27 @@ fn new_slices_are_the_controllers_own() {
     assert_eq!(slice.name().len(), "new-".len() + 5);
     assert_eq!(endpoints(&state, "shop/new"), [A, B, C]);
 }
+
+#[test]
+fn an_address_that_becomes_free_is_given_last() {
+    let text = |cidr: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Node, metadata: {{name: node-a}}, status: {{conditions: [{{type: Ready, status: 'True'}}]}}}}\n---\n\
+             {{apiVersion: v1, kind: Node, metadata: {{name: node-b}}, spec: {{{cidr}}}, status: {{conditions: [{{type: Ready, status: 'True'}}]}}}}\n---\n\
+             {{apiVersion: v1, kind: Pod, metadata: {{name: web-1-x, namespace: shop, labels: {{app: web}}, ownerReferences: [{{apiVersion: apps/v1, kind: ReplicaSet, name: web-1, uid: u}}]}}, \
+             spec: {{nodeName: node-a, containers: [{{name: main}}]}}, status: {{phase: Running, podIP: 10.0.0.2, podIPs: [{{ip: 10.0.0.2}}]}}}}\n---\n\
+             {{apiVersion: v1, kind: Pod, metadata: {{name: other, namespace: shop}}, spec: {{nodeName: node-b, containers: [{{name: main}}]}}, \
+             status: {{phase: Running, podIP: 10.0.0.9, podIPs: [{{ip: 10.0.0.9}}]}}}}\n"
+        )
+    };
+    let drained = |cidr: &str| -> Vec<String> {
+        let state = vipscope_shared::manifest::load(&text(cidr)).unwrap().state;
+        let edits = parse("[{op: node, node: node-a, state: drain}]").unwrap();
+        let after = apply(&state, &edits, "2026-01-31T12:00:00Z".parse().unwrap()).unwrap().state;
+        let new = after.pods().values().filter(|pod| &**pod.name() != "other");
+        new.flat_map(|pod| pod.ips.iter().map(ToString::to_string)).collect()
+    };
+    // The pod starts before the one that it replaces has ended; only where there is no other address it waits for that.
+    assert_eq!(drained(""), ["10.0.0.3"]);
+    assert_eq!(drained("podCIDR: 10.0.0.0/30, podCIDRs: [10.0.0.0/30]"), ["10.0.0.2"]);
+}

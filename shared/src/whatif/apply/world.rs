@@ -35,7 +35,10 @@ pub(super) struct World<'a> {
 struct Room {
     ips: FxHashSet<IpAddr>,
     per_node: FxHashMap<Text, u32>,
-    /// How many of the first addresses of a network are known to be taken, or are not for pods.
+    /// Addresses that pods had before the edits, and that no pod has now. They are given last: a pod most often starts before the
+    /// one that it replaces has ended.
+    left: BTreeSet<IpAddr>,
+    /// How many of the first addresses of a network are known to be taken or left, or are not for pods.
     full: FxHashMap<IpNet, u128>,
 }
 
@@ -118,8 +121,8 @@ impl<'a> World<'a> {
     }
 
     fn room(&mut self) -> &mut Room {
-        let state = &self.state;
-        self.room.get_or_insert_with(|| Room::of(state))
+        let (before, state) = (self.before, &self.state);
+        self.room.get_or_insert_with(|| Room::of(before, state))
     }
 
     /// How many pods a node has.
@@ -131,21 +134,19 @@ impl<'a> World<'a> {
     pub(super) fn first_free(&mut self, net: IpNet, first: u128) -> Option<IpAddr> {
         let room = self.room();
         let (start, last) = (number(net.network()), number(net.broadcast()));
+        // The last one of an IPv4 network is for broadcasts.
+        let last = if net.prefix_len() < 31 && net.addr().is_ipv4() { last - 1 } else { last };
         let mut nth = room.full.get(&net).copied().unwrap_or_default().max(first);
         let free = loop {
-            let at = start.checked_add(nth).filter(|at| *at <= last)?;
+            let Some(at) = start.checked_add(nth).filter(|at| *at <= last) else { break None };
             let ip = address(at, net);
-            // The last one of an IPv4 network is for broadcasts.
-            if at == last && net.prefix_len() < 31 && ip.is_ipv4() {
-                return None;
-            }
-            if !room.ips.contains(&ip) {
-                break ip;
+            if !room.ips.contains(&ip) && !room.left.contains(&ip) {
+                break Some(ip);
             }
             nth += 1;
         };
         room.full.insert(net, nth);
-        Some(free)
+        free.or_else(|| room.left.iter().copied().find(|ip| net.contains(ip)))
     }
 
     /// What Services hold, for the choice of addresses and ports.
@@ -182,17 +183,26 @@ pub(super) fn suffix(namespace: &str, prefix: &str, nth: u64) -> String {
 }
 
 impl Room {
-    fn of(state: &ClusterState) -> Room {
+    fn of(before: &ClusterState, state: &ClusterState) -> Room {
         let mut room = Room::default();
         state.pods().values().for_each(|pod| room.enter(pod));
         room.ips
             .extend(state.nodes().values().flat_map(|node| node.addresses.iter().map(|address| address.ip)));
+        let changed = before.pods().apart(state.pods()).into_iter().filter_map(|[old, _]| old);
+        for ip in changed.filter(|pod| !pod.host_network).flat_map(|pod| &pod.ips) {
+            if !room.ips.contains(ip) {
+                room.left.insert(*ip);
+            }
+        }
         room
     }
 
     fn enter(&mut self, pod: &Pod) {
         if !pod.host_network {
             self.ips.extend(&pod.ips);
+            for ip in &pod.ips {
+                self.left.remove(ip);
+            }
         }
         if let Some(node) = pod.node.as_ref().filter(|_| takes_room(pod)) {
             *self.per_node.entry(node.clone()).or_default() += 1;
@@ -202,9 +212,7 @@ impl Room {
     fn leave(&mut self, pod: &Pod) {
         for ip in pod.ips.iter().filter(|_| !pod.host_network) {
             self.ips.remove(ip);
-            for (net, full) in self.full.iter_mut().filter(|(net, _)| net.contains(ip)) {
-                *full = (*full).min(number(*ip) - number(net.network()));
-            }
+            self.left.insert(*ip);
         }
         let node = pod.node.as_ref().filter(|_| takes_room(pod));
         if let Some(count) = node.and_then(|node| self.per_node.get_mut(node)) {
