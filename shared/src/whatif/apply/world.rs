@@ -1,7 +1,7 @@
 //! The cluster while it is edited: the only writer of its state, and what is remembered on the way.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -14,6 +14,7 @@ use crate::admission::allocation::{Allocations, Families, Held};
 use crate::controllers::workloads::{takes_room, template_hash};
 use crate::delta::{Change, Object};
 use crate::model::{ClusterState, Key, Kind, Node, ObjectRef, Pod, Text};
+use crate::whatif::flows::sources::{address, number};
 
 /// Letters at the end of generated names.
 const SUFFIX: usize = 5;
@@ -218,20 +219,6 @@ impl Room {
         if let Some(count) = node.and_then(|node| self.per_node.get_mut(node)) {
             *count = count.saturating_sub(1);
         }
-    }
-}
-
-fn number(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(ip) => ip.to_bits().into(),
-        IpAddr::V6(ip) => ip.to_bits(),
-    }
-}
-
-fn address(number: u128, like: IpNet) -> IpAddr {
-    match like {
-        IpNet::V4(_) => Ipv4Addr::from_bits(number as u32).into(),
-        IpNet::V6(_) => Ipv6Addr::from_bits(number).into(),
     }
 }
 

@@ -156,14 +156,16 @@ impl Partition {
     }
 }
 
-fn number(ip: IpAddr) -> u128 {
+/// An address as a number.
+pub(in crate::whatif) fn number(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => u32::from(ip).into(),
         IpAddr::V6(ip) => ip.into(),
     }
 }
 
-fn address(number: u128, like: IpNet) -> IpAddr {
+/// The number as an address of the network's family.
+pub(in crate::whatif) fn address(number: u128, like: IpNet) -> IpAddr {
     match like {
         IpNet::V4(_) => Ipv4Addr::from(number as u32).into(),
         IpNet::V6(_) => Ipv6Addr::from(number).into(),
